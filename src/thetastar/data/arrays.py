@@ -1,0 +1,153 @@
+"""Arrays given in Python: the plainest source, and what most built-in sets are made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thetastar.errors import UserError
+from thetastar.protocols import Batch, Field, Schema, Source, Split
+
+__all__ = ["arrays"]
+
+Kind = Literal["auto", "image", "vector"]
+Task = Literal["auto", "classification", "regression", "multi-label"]
+
+
+class arrays(Source):
+    """Inputs and targets as arrays or tensors.
+
+    Args:
+        inputs: (rows, …); images as (rows, channels, height, width), uint8 in [0, 255] or floats in [0, 1].
+        targets: (rows,) classes or numbers, (rows, outputs) numbers, (rows, classes) of 0 and 1; None for no target.
+        kind: of the inputs; "auto" takes four axes as images.
+        task: "auto" reads whole numbers and words as classes.
+        given: row numbers of the splits, where they are fixed.
+        names: of the classes.
+        title: what messages call the data.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: Any,
+        targets: Any = None,
+        kind: Kind = "auto",
+        task: Task = "auto",
+        given: Any = None,
+        names: Any = (),
+        title: str = "arrays",
+    ) -> None:
+        self.name = title
+        x = torch.as_tensor(np.asarray(inputs)) if not isinstance(inputs, Tensor) else inputs
+        if x.ndim < 2 or len(x) == 0:
+            raise UserError(f"inputs of shape {tuple(x.shape)}", "(rows, …) with at least one row", "add the missing axis")
+        self.kind = ("image" if x.ndim == 4 else "vector") if kind == "auto" else kind
+        if self.kind == "image":
+            x = x.to(memory_format=torch.channels_last)
+        self.inputs = x if x.dtype == torch.uint8 else x.to(torch.float32)
+        self.rows = len(x)
+        self.given: Mapping[Split, Any] | None = given
+        self.said = []
+        self.targets, self.target = _read_targets(targets, task, tuple(str(name) for name in names), self.said)
+        if self.targets is not None and len(self.targets) != self.rows:
+            raise UserError(f"{self.rows} inputs and {len(self.targets)} targets", "as many of each", "check the arrays")
+        self.strata = self.targets.numpy() if self.target is not None and self.target.kind == "category" else None
+
+    def prepare(self, train: Any) -> tuple[Schema, dict[str, Tensor]]:
+        train = torch.as_tensor(train)
+        columns = {"input": self.inputs}
+        x = self.inputs[train]
+        mean, std = _moments(x, self.kind)
+        shape = tuple(self.inputs.shape[1:])
+        field = Field(self.kind, shape, mean=mean, std=std)
+        target = self.target
+        if target is not None:
+            assert self.targets is not None
+            columns["target"] = self.targets
+            y = self.targets[train]
+            if target.kind == "category":
+                counts = tuple(torch.bincount(y, minlength=target.classes or 0).tolist())
+                target = Field("category", (), target.classes, target.names, counts=counts)
+            elif target.kind == "number":
+                mean, std = _moments(y.reshape(len(y), -1), "vector")
+                target = Field("number", tuple(y.shape[1:]), mean=mean, std=std)
+        self.schema = Schema(field, target)
+        return self.schema, columns
+
+    def transform(self, raw: Any) -> Batch:
+        x = torch.as_tensor(np.asarray(raw)) if not isinstance(raw, Tensor) else raw
+        field = self.schema.input
+        assert isinstance(field, Field)
+        if tuple(x.shape) == field.shape:
+            x = x[None]
+        if tuple(x.shape[1:]) != field.shape:
+            raise UserError(f"inputs of shape {tuple(x.shape)}", f"(rows, {', '.join(map(str, field.shape))})", "reshape them")
+        return {"input": x.to(torch.float32) / 255 if x.dtype == torch.uint8 and self.kind == "image" else x.to(torch.float32)}
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": self.kind, "schema": self.schema.to_json()}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> arrays:
+        source = cls.__new__(cls)
+        source.kind, source.schema = state["kind"], Schema.from_json(state["schema"])
+        return source
+
+    @property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for tensor in (self.inputs, self.targets):
+            if tensor is not None:
+                digest.update(str(tuple(tensor.shape)).encode())
+                digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def _moments(x: Tensor, kind: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel or entry, in chunks: images may be many."""
+    axes = (0, 2, 3) if kind == "image" else (0,)
+    if kind != "image" and x.ndim > 2:
+        return (), ()
+    total = square = torch.zeros((), dtype=torch.float64)
+    count = 0
+    for chunk in x.split(4096):
+        values = chunk.to(torch.float64) / (255.0 if chunk.dtype == torch.uint8 else 1.0)
+        total = total + values.sum(axes)
+        square = square + values.square().sum(axes)
+        count += values.numel() // (total.numel() or 1)
+    mean = total / count
+    std = (square / count - mean.square()).clamp_min(0).sqrt()
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _read_targets(targets: Any, task: Task, names: tuple[str, ...], said: list[str]) -> tuple[Tensor | None, Field | None]:
+    if targets is None:
+        said.append("no target")
+        return None, None
+    y = np.asarray(targets.cpu() if isinstance(targets, Tensor) else targets)
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        raise UserError(f"{int(np.isnan(y).sum())} targets are NaN", "a target for every row", "drop those rows")
+    if task == "auto":
+        binary_rows = y.ndim == 2 and y.dtype.kind in "biu" and set(np.unique(y)) <= {0, 1}
+        task = "multi-label" if binary_rows else "classification" if y.ndim == 1 and y.dtype.kind in "biuOUS" else "regression"
+    kind = {"f": "real", "b": "boolean"}.get(y.dtype.kind, "integer" if y.dtype.kind in "iu" else "word")
+    if task == "classification":
+        values, codes = np.unique(y, return_inverse=True)
+        if len(values) < 2:
+            raise UserError(f"the target has one value ({values[0]})", "at least two classes", "choose another target")
+        names = names if len(names) == len(values) else tuple(str(value) for value in values)
+        said.append(f"classification into {len(values)} classes, from the {kind} target")
+        return torch.as_tensor(codes.reshape(-1), dtype=torch.int64), Field("category", (), len(values), names)
+    if task == "multi-label":
+        said.append(f"multi-label classification into {y.shape[1]} classes, from 0/1 targets")
+        return torch.as_tensor(y, dtype=torch.float32), Field("categories", (y.shape[1],), y.shape[1], names)
+    if np.ptp(y) == 0:
+        raise UserError(f"the target is constant ({y.flat[0]})", "a target that varies", "choose another target")
+    said.append(f"regression of {'one number' if y.ndim == 1 else f'{y.shape[1]} numbers'}, from the {kind} target")
+    return torch.as_tensor(y, dtype=torch.float32), Field("number", tuple(y.shape[1:]))

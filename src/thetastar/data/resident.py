@@ -1,0 +1,99 @@
+"""The stream for data that fit on the device: shuffled by index, gathered and augmented in one batched call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from thetastar.errors import UserError
+from thetastar.functional.keys import generator
+from thetastar.functional.splits import split_rows
+from thetastar.protocols import Act, Batch, Clock, Source, Split, Stream
+from thetastar.registry import BelowOne, Count
+
+__all__ = ["resident"]
+
+
+class resident(Stream):
+    """Batches of a source held on the device (images as uint8, channels last).
+
+    Args:
+        source: where the rows come from.
+        batch_size: examples a training batch; null chooses 32 to 128 by the size of the training split.
+        valid: share held out for choices, where the source gives no valid split.
+        test: share held out and sealed, where the source gives no test split.
+        split_seed: of the drawn splits; the same for every seed of a run unless asked otherwise.
+        drop_last: leave out the last, smaller training batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        batch_size: Count | None = None,
+        valid: BelowOne = 0.15,
+        test: BelowOne = 0.2,
+        split_seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        self.source = source
+        self.said = list(source.said)
+        self.rows = split_rows(source.rows, source.strata, source.given, valid, test, split_seed)
+        train = len(self.rows["train"])
+        if train < 2:
+            raise UserError(f"{source.name} leaves {train} rows to train on", "at least 2", "lower data.valid and data.test")
+        self.schema, self.columns = source.prepare(self.rows["train"])
+        self.batch_size = min(batch_size or (128 if train >= 10_000 else 64 if train >= 1_000 else 32), train)
+        self.drop_last = drop_last
+        self.device = torch.device("cpu")
+        self._index = {name: torch.from_numpy(rows) for name, rows in self.rows.items()}
+        given = sorted(source.given or {})
+        how = f"{' and '.join(given)} as given" if given else "stratified" if source.strata is not None else "random"
+        counts = " / ".join(f"{len(self.rows[name]):,} {name}" for name in ("train", "valid", "test"))
+        self.said.append(f"{counts} examples ({how}, split seed {split_seed})")
+
+    @property
+    def fingerprint(self) -> str:
+        return self.source.fingerprint
+
+    def size(self, split: Split) -> int:
+        return len(self.rows[split])
+
+    def length(self, split: Split) -> int:
+        size = self.size(split)
+        whole = size // self.batch_size
+        return whole if split == "train" and self.drop_last else -(-size // self.batch_size)
+
+    def to(self, device: torch.device) -> None:
+        self.device = device
+        self.columns = {name: column.to(device) for name, column in self.columns.items()}
+
+    def order(self, split: Split, t: Clock) -> Tensor:
+        """Row numbers in the order of a pass: shuffled by (seed, epoch) for train, as stored otherwise."""
+        rows = self._index[split]
+        if split != "train":
+            return rows
+        return rows[torch.randperm(len(rows), generator=generator(t.seed, "order", t.epoch))]
+
+    def batches(self, split: Split, t: Clock, skip: int = 0, act: Act | None = None) -> Iterator[Batch]:
+        order = self.order(split, t).to(self.device)
+        size = self.batch_size
+        for number in range(skip, self.length(split)):
+            yield self.gather(order[number * size : (number + 1) * size])
+
+    def gather(self, index: Tensor) -> Batch:
+        """The batch of some rows; images become floats in [0, 1]."""
+        batch: Batch = {name: column[index] for name, column in self.columns.items()}
+        x = batch["input"]
+        if x.dtype == torch.uint8:
+            batch["input"] = x.to(torch.float32).mul_(1 / 255)
+        batch["index"] = index
+        return batch
+
+    def sample(self, split: Split, count: int) -> Batch:
+        """The first `count` examples of a split."""
+        return self.gather(self._index[split][:count].to(self.device))
+
+

@@ -1,0 +1,123 @@
+"""What a recipe leaves out, chosen by the data: every choice is a line that can be said and a value that can be printed."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thetastar import registry
+from thetastar.errors import UserError, nearest
+from thetastar.protocols import Schema, Spec, Stream
+from thetastar.recipe import Budget, Engine, Recipe, part
+
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+MODELS = {"image": "cnn", "vector": "mlp", "state": "mlp"}
+MEASURES = {
+    "category": ("accuracy", "nll", "ece"),
+    "categories": ("accuracy", "nll"),
+    "number": ("rmse", "mae", "r2"),
+}
+
+
+def open_stream(data: Any) -> Stream:
+    """The stream of a data spec; its complete form is `stream.spec`."""
+    return registry.build("data", data_spec(data), where="data")
+
+
+def data_spec(data: Any) -> Spec:
+    """'digits' → {name: resident, source: {name: digits}}; a path → the source that reads it; a source's arguments go to it."""
+    spec = _source_of_path(data) if isinstance(data, str | Path) else dict(registry.as_spec(data, "data"))
+    component = registry.load("data", spec["name"])
+    if _is_stream(component):
+        if isinstance(spec.get("source"), str | Path):
+            spec["source"] = _source_of_path(spec["source"])
+        return spec
+    outer = registry.arguments(registry.load("data", "resident"))
+    inner = registry.arguments(component)
+    for key in spec:
+        if key != "name" and key not in outer and key not in inner:
+            raise UserError(f"data.{key}: {spec['name']} has no argument '{key}'", "", nearest(key, [*inner, *outer]))
+    source = {key: value for key, value in spec.items() if key == "name" or key in inner}
+    around = {key: value for key, value in spec.items() if key != "name" and key not in inner}
+    return {"name": "resident", "source": source, **around}
+
+
+def _is_stream(component: Any) -> bool:
+    made = component if isinstance(component, type) else inspect.signature(component).return_annotation
+    return (isinstance(made, type) and issubclass(made, Stream)) or made == "Stream"
+
+
+def _source_of_path(data: str | Path) -> Spec:
+    text = str(data)
+    if not isinstance(data, Path) and text in registry.entries("data"):
+        return {"name": text}
+    path = Path(text).expanduser()
+    if path.suffix.lower() in TABLES and (path.is_file() or path.suffix):
+        return {"name": "table", "path": str(path)}
+    if path.is_dir():
+        return {"name": "folder", "path": str(path)}
+    if path.is_file() or "/" in text or path.suffix:
+        what = "is no data set that is read here" if path.exists() else "does not exist"
+        raise UserError(f"{text} {what}", f"a folder of images or a file ending in {', '.join(TABLES)}", "check the path")
+    raise UserError(
+        f"unknown data set '{text}'", "a name in `theta list data` or a path", nearest(text, registry.entries("data"))
+    )
+
+
+def completed(recipe: Recipe, stream: Stream) -> Recipe:
+    """The recipe with every component, argument and number filled in."""
+    schema = stream.schema
+    model = _named(recipe.model, lambda: default_model(schema))
+    model = registry.complete("models", model, "model")
+    beside = dict(getattr(registry.load("models", model["name"]), "companions", {}))
+    method = registry.complete("methods", _named(recipe.method, lambda: beside.get("method", "supervised")), "method")
+    beside = {**getattr(registry.load("methods", method["name"]), "companions", {}), **beside}
+    algorithm = registry.complete("algorithms", _named(recipe.algorithm, lambda: beside.get("algorithm", "adamw")), "algorithm")
+    measures = recipe.measures
+    if measures is None:
+        measures = beside.get("measures", MEASURES.get(schema.target.kind, ()) if schema.target else ())
+    measures = [registry.complete("measures", m, "measures") for m in ([measures] if isinstance(measures, str) else measures)]
+    budget = part(Budget, recipe.budget or beside.get("budget", {}), "budget")
+    if [budget.epochs, budget.steps, budget.seconds].count(None) == 3:
+        budget = Budget(epochs=default_epochs(stream))
+    if [budget.epochs, budget.steps, budget.seconds].count(None) != 2:
+        raise UserError(f"budget: got {dict(recipe.budget)}", "one of epochs, steps and seconds", "leave the others out")
+    engine = part(Engine, recipe.engine, "engine")
+    if engine.monitor is None and measures:
+        engine = part(Engine, {**recipe.engine, "monitor": measures[0]["name"]}, "engine")
+    if not isinstance(recipe.seed, int) or isinstance(recipe.seed, bool) or recipe.seed < 0:
+        raise UserError(f"seed: got {recipe.seed!r}", "a whole number ≥ 0", "write seed=0")
+    return Recipe(
+        data=getattr(stream, "spec", recipe.data),
+        model=model,
+        method=method,
+        algorithm=algorithm,
+        measures=measures,
+        budget={key: value for key, value in vars(budget).items() if value is not None},
+        engine=vars(engine),
+        seed=recipe.seed,
+    )
+
+
+def _named(given: Any, default: Any) -> Any:
+    """A spec that names its component: the default's where the recipe gave none or only arguments."""
+    if given is None:
+        return default()
+    if isinstance(given, Mapping) and "name" not in given:
+        base = default()
+        return {**({"name": base} if isinstance(base, str) else base), **given}
+    return given
+
+
+def default_model(schema: Schema) -> str:
+    if isinstance(schema.input, dict):
+        return "mlp"
+    return MODELS.get(schema.input.kind, "mlp")
+
+
+def default_epochs(stream: Stream) -> int:
+    """About 2,000 steps, at least 10 epochs and at most 100: small sets need many passes, large ones few."""
+    return max(10, min(100, math.ceil(2000 / max(stream.length("train"), 1))))

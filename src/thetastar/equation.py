@@ -1,0 +1,253 @@
+"""θ* ← A_φ(D, P, L, f_θ): the whole of training.
+
+    stream     D   batches on the device          measures   P   what the valid split is judged by
+    f          f   the model                      method     L   how the risk is formed
+    algorithm  A   how θ moves                    recipe     φ   everything chosen around it
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import torch
+
+from thetastar import registry
+from thetastar.budget import planned_steps
+from thetastar.defaults import completed, open_stream
+from thetastar.distribution import World
+from thetastar.evaluation import Columns, Values, averaged, evaluate
+from thetastar.functional.keys import keyed, reseed, seeded
+from thetastar.guard import Guard
+from thetastar.hardware import choose_device, choose_precision, has_convolution
+from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Method, Model, Move, Program, Schema, Stream
+from thetastar.recipe import Engine, Recipe
+from thetastar.run import Run
+from thetastar.selection import Best
+from thetastar.snapshot import cpu_copy
+from thetastar.trace import Row, Trace
+from thetastar.watch import Watch
+
+
+@dataclass
+class Outcome:
+    """What a run leaves: the program at θ*, where it came from and what was seen on the way."""
+
+    program: Program
+    recipe: Recipe
+    stream: Stream
+    clock: Clock
+    values: Values = field(default_factory=dict[str, float])
+    columns: Columns = field(default_factory=dict[str, torch.Tensor])
+    rows: list[Row] = field(default_factory=list[Row])
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def assemble(recipe: Recipe, schema: Schema) -> Program:
+    """f built from the schema, the method attached to it; initial weights are a function of the seed alone."""
+    with seeded(recipe.seed, "init"):
+        f: Model = registry.build("models", recipe.model, schema, where="model")
+        method: Method = registry.build("methods", recipe.method, where="method")
+        method.attach(f, schema)
+    return Program(f, method)
+
+
+def fit(
+    recipe: Recipe,
+    *,
+    run: Run | None = None,
+    stream: Stream | None = None,
+    start: Program | None = None,
+    watch: Watch | None = None,
+) -> Outcome:
+    """Train what the recipe says.
+
+    Args:
+        recipe: what it leaves out is chosen by the data.
+        run: the folder to trace and checkpoint into; a checkpoint found there is continued, to the same bits.
+        stream: the data, where they are open already.
+        start: a program to go on with (the next task of a sequence); its method is not attached again.
+        watch: hears of progress.
+    """
+    stream = stream or open_stream(recipe.data)
+    recipe = completed(recipe, stream)
+    training = Training(recipe, stream, start or assemble(recipe, stream.schema), run, watch or Watch())
+    training.begin()
+    while training.step < training.steps and not training.stopped:
+        training.one_epoch()
+    return training.finish()
+
+
+class Training:
+    """One run in flight."""
+
+    def __init__(self, recipe: Recipe, stream: Stream, program: Program, run: Run | None, watch: Watch) -> None:
+        self.recipe, self.stream, self.run, self.watch = recipe, stream, run, watch
+        self.engine = Engine(**recipe.engine)
+        self.world = World.current()
+        self.device = choose_device(self.engine.device)
+        stream.to(self.device)
+        program.to(self.device)
+        if has_convolution(program.f):
+            program.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.program = self.world.shard(program)
+        self.precision = choose_precision(self.engine.precision, self.device, program.f, stream.schema.task)
+        self.algorithm: Algorithm = registry.build("algorithms", recipe.algorithm, where="algorithm")
+        self.moves: Sequence[Move] = program.method.moves(program.f)
+        self.states = {move.name: self.algorithm.init(move) for move in self.moves}
+        self.windows = max(-(-stream.length("train") // self.engine.accumulate), 1)
+        self.trace = Trace()
+        self.guard = Guard(program)
+        self.best = Best(recipe)
+        self.step, self.steps, self.stopped, self.seconds = 0, 0, False, 0.0
+        self.saved_at = time.monotonic()
+
+    def begin(self) -> None:
+        """From the start, or from the last checkpoint of the run."""
+        saved = self.run.latest() if self.run else None
+        if saved:
+            self.load_state_dict(saved)
+        elif self.moves:
+            self.steps = planned_steps(self)
+
+    def clock(self) -> Clock:
+        return Clock(self.recipe.seed, self.step, self.steps, self.step // self.windows, self.world.rank)
+
+    def one_epoch(self) -> None:
+        """One pass over the training split, from wherever in it the run stands."""
+        t = self.clock()
+        skip = (self.step % self.windows) * self.engine.accumulate
+        batches = self.stream.batches("train", t, skip, self.act)
+        began = time.perf_counter()
+        while self.step < self.steps and (window := list(islice(batches, self.engine.accumulate))):
+            self.one_step(window)
+            self.watch.step(self.step, self.steps)
+            if self.run and time.monotonic() - self.saved_at > self.engine.checkpoint:
+                self.run.checkpoint(self.step, self.state_dict())
+                self.saved_at = time.monotonic()
+        self.seconds += time.perf_counter() - began
+        self.look(t.epoch + 1)
+
+    def one_step(self, window: Sequence[Batch]) -> None:
+        """θ ← A(θ) on a window of batches: each move in turn, then the method's own state."""
+        t = self.clock()
+        self.program.train()
+        self.guard.remember()
+        said: dict[str, Aux] = {}
+        for move in self.moves:
+            if t.step % move.every == 0:
+                aux = self.algorithm.update(move, self._loss(move, t), window, self.states[move.name], t)
+                said[move.name] = self.world.gather(aux)
+                self.trace.add(t.step, move.name, aux)
+        if self.guard.allow(said.values()):
+            self.program.method.observe(self.program.f, said, t)
+        self.guard.restore(said.values())
+        self.step += 1
+
+    def _loss(self, move: Move, t: Clock) -> Loss:
+        """The move's loss as a function of (batch, part), reseeded each time: the same part gives the same value."""
+
+        def loss(batch: Batch, part: int) -> tuple[torch.Tensor, Aux]:
+            key = t.key(move.name, part)
+            reseed(key)
+            with keyed(torch.tensor(key)), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
+                return self.program(move.name, batch, t)
+
+        return loss
+
+    @torch.no_grad()
+    def act(self, batch: Batch) -> torch.Tensor:
+        """What the method would do in these states of an environment."""
+        return self.program.method.predict(self.program.f, batch, frozenset({"action"}), self.clock())["action"]
+
+    def look(self, epoch: int) -> None:
+        """At the end of an epoch: flush the trace; when due, judge on valid, keep the best, decide whether to go on."""
+        t = self.clock()
+        row: Row = {"step": self.step, "epoch": epoch, "seconds": round(self.seconds, 3)}
+        every = max(1, -(-self.steps // self.windows) // max(self.engine.evaluations, 1))
+        due = bool(self.engine.evaluations and epoch % every == 0 and self.stream.size("valid"))
+        if due and self.step < self.steps:
+            row |= {f"valid.{name}": value for name, value in self.judge(t, epoch).items()}
+        row = {**self.trace.flush(), **row}
+        for step in row.get("skipped", []):
+            self.watch.say(self.blame(step))
+        if self.run:
+            self.run.append(row)
+            if due and time.monotonic() - self.saved_at > min(self.engine.checkpoint, 5.0):
+                self.run.checkpoint(self.step, self.state_dict())
+                self.saved_at = time.monotonic()
+        self.watch.row(row)
+
+    def judge(self, t: Clock, epoch: int) -> Values:
+        with self.judged(t):
+            values, _ = evaluate(self.program, self.stream, "valid", self.recipe.measures, t)
+            self.stopped = self.best.see(values, self.step, epoch, self.program)
+        return values
+
+    def judged(self, t: Clock) -> AbstractContextManager[None]:
+        """The weights that count: averaged ones where the algorithm keeps them."""
+        weights = {name: value for state in self.states.values() for name, value in self.algorithm.weights(state).items()}
+        return averaged(self.program, weights, self.stream, t)
+
+    def blame(self, step: int) -> str:
+        """Which batch made the loss of a step non-finite; batches are a function of (seed, step), so it can be asked for again."""
+        epoch, window = divmod(step, self.windows)
+        t = Clock(self.recipe.seed, step, self.steps, epoch, self.world.rank)
+        batch = next(self.stream.batches("train", t, window * self.engine.accumulate))
+        rows = batch["index"].tolist() if "index" in batch else []
+        shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
+        return f"step {step} was skipped: its loss is not finite (epoch {epoch + 1}, rows {shown}); the run goes on without it"
+
+    def finish(self) -> Outcome:
+        """Settle on the weights, let the method consolidate, judge the result on valid."""
+        t, epoch = self.clock(), -(-self.step // self.windows)
+        with self.judged(t):
+            if self.best.active and self.step == self.steps:
+                values, _ = evaluate(self.program, self.stream, "valid", self.recipe.measures, t)
+                self.best.see(values, self.step, epoch, self.program)
+            settled = self.best.weights or cpu_copy(self.program.state_dict())
+        self.program.load_state_dict(settled)
+        began = time.perf_counter()
+        self.program.method.consolidate(self.program.f, self.stream, t)
+        self.seconds += time.perf_counter() - began
+        self.program.eval()
+        outcome = Outcome(self.program, self.recipe, self.stream, t, facts=self.facts())
+        if self.stream.size("valid") and self.recipe.measures:
+            outcome.values, outcome.columns = evaluate(self.program, self.stream, "valid", self.recipe.measures, t)
+        return outcome
+
+    def facts(self) -> dict[str, Any]:
+        found = {"steps": self.step, "planned_steps": self.steps, "precision": self.precision, "seconds": self.seconds}
+        if self.best.active:
+            found |= {"best_epoch": self.best.epoch, "stopped_early": self.stopped}
+        return found | {"device": str(self.device), "threads": torch.get_num_threads(), "data": self.stream.fingerprint}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that an exact resume needs."""
+        return {
+            "step": self.step,
+            "program": self.program.state_dict(),
+            "algorithm": {name: self.algorithm.export(state) for name, state in self.states.items()},
+            "stream": self.stream.state_dict(),
+            "best": self.best.state_dict(),
+            "trace": self.trace.state_dict(),
+            "facts": {**self.facts(), "trace_length": self.run.trace_length() if self.run else 0},
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        facts = saved["facts"]
+        self.step, self.steps, self.seconds = saved["step"], facts["planned_steps"], facts["seconds"]
+        self.precision = facts["precision"]
+        torch.set_num_threads(facts["threads"])
+        self.program.load_state_dict(saved["program"])
+        for name, state in self.states.items():
+            self.algorithm.restore(state, saved["algorithm"][name])
+        self.stream.load_state_dict(saved["stream"])
+        self.best.load_state_dict(saved["best"])
+        self.trace.load_state_dict(saved["trace"])
+        if self.run:
+            self.run.cut_trace(facts["trace_length"])

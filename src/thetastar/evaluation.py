@@ -1,0 +1,87 @@
+"""Evaluation, a routine independent of how one trained."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thetastar import registry
+from thetastar.functional.keys import reseed
+from thetastar.protocols import Clock, Measure, Program, Split, Stream
+
+Values = dict[str, float]
+Columns = dict[str, Tensor]
+
+
+def evaluate(
+    program: Program, stream: Stream, split: Split, measures: Sequence[Mapping[str, Any]], t: Clock
+) -> tuple[Values, Columns]:
+    """Values of all measures on a split, and the per-example columns of those that have one. In float32, without gradients."""
+    built: list[Measure] = [registry.build("measures", spec) for spec in measures]
+    wants = frozenset[str]().union(*(measure.wants for measure in built))
+    spooled: dict[str, list[Tensor]] = {}
+    was = program.training
+    program.eval()
+    try:
+        with torch.no_grad():
+            for number, batch in enumerate(stream.batches(split, t)):
+                reseed(t.key("evaluate", split, number))
+                out = program.method.predict(program.f, batch, wants, t)
+                for spec, measure in zip(measures, built, strict=True):
+                    column = measure.update(out, batch)
+                    if column is not None:
+                        spooled.setdefault(spec["name"], []).append(column.detach().float().cpu())
+    finally:
+        program.train(was)
+    values = {key: value for measure in built for key, value in measure.compute().items()}
+    return values, {name: torch.cat(parts) for name, parts in spooled.items()}
+
+
+@contextlib.contextmanager
+def averaged(program: Program, weights: Mapping[str, Tensor], stream: Stream, t: Clock) -> Iterator[None]:
+    """Evaluate with averaged weights in place of the live ones, batch-norm moments recomputed on training batches."""
+    if not weights:
+        yield
+        return
+    live = dict(program.named_parameters())
+    norms = [layer for layer in program.modules() if getattr(layer, "track_running_stats", False)]
+    buffers = {name: value.clone() for name, value in program.named_buffers()}
+    kept = {name: live[name].detach().clone() for name in weights}
+    try:
+        with torch.no_grad():
+            for name, value in weights.items():
+                live[name].copy_(value)
+            recalibrate(program, norms, stream, t)
+        yield
+    finally:
+        with torch.no_grad():
+            for name, value in kept.items():
+                live[name].copy_(value)
+            for name, value in program.named_buffers():
+                value.copy_(buffers[name])
+
+
+def recalibrate(program: Program, norms: Sequence[Any], stream: Stream, t: Clock, batches: int = 50) -> None:
+    """Moments of batch norm as plain averages over training batches at fixed weights."""
+    if not norms:
+        return
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.reset_running_stats()
+        layer.momentum = None
+    was = program.training
+    program.train()
+    try:
+        for number, batch in enumerate(stream.batches("train", t)):
+            if number == batches:
+                break
+            reseed(t.key("recalibrate", number))
+            program.f(batch["input"])
+    finally:
+        program.train(was)
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum

@@ -1,0 +1,27 @@
+"""From what f returns to what measures want."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from thetastar.protocols import Batch, Model
+
+
+def from_output(f: Model, batch: Batch, wants: frozenset[str], kind: str) -> dict[str, Tensor]:
+    """"logits", "probabilities" and "prediction" of a classifier, "prediction" of a regressor, "features" of either."""
+    out: dict[str, Tensor] = {}
+    if "features" in wants:
+        out["features"] = f.features(batch["input"])
+    if wants & {"logits", "probabilities", "prediction"}:
+        output = f(batch["input"]).float()
+        out |= from_logits(output, kind)
+    return {name: value for name, value in out.items() if name in wants}
+
+
+def from_logits(output: Tensor, kind: str) -> dict[str, Tensor]:
+    if kind == "number":
+        return {"prediction": output}
+    if kind == "categories":
+        return {"logits": output, "probabilities": torch.sigmoid(output), "prediction": (output > 0).to(torch.int64)}
+    return {"logits": output, "probabilities": torch.softmax(output, -1), "prediction": output.argmax(-1)}

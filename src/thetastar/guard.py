@@ -1,0 +1,47 @@
+"""A batch with a non-finite loss must not cost the run: buffers that its forward pass wrote are put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from thetastar.protocols import Aux, Program
+
+
+class Guard:
+    """Remembers the buffers a step may spoil and restores them where the step was not taken.
+
+    On a CPU these are the running moments that forward passes write, and `observe` is not called for a refused step. On a GPU
+    nothing waits for the host: every buffer is remembered, and put back by a masked copy.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.on_host = next((p.device.type for p in program.parameters()), "cpu") == "cpu"
+        moments = [
+            buffer
+            for layer in program.modules()
+            if getattr(layer, "track_running_stats", False)
+            for buffer in layer.buffers(recurse=False)
+        ]
+        self.buffers: list[Tensor] = moments if self.on_host else list(program.buffers())
+        self.kept: list[Tensor] = []
+
+    def remember(self) -> None:
+        self.kept = [buffer.clone() for buffer in self.buffers]
+
+    def allow(self, said: Iterable[Aux]) -> bool:
+        """Whether `observe` may run; always on a GPU, where `restore` undoes it."""
+        return not self.on_host or all(bool(aux.finite) for aux in said if aux.finite is not None)
+
+    @torch.no_grad()
+    def restore(self, said: Iterable[Aux]) -> None:
+        if not self.buffers:
+            return
+        flags = [aux.finite for aux in said if aux.finite is not None]
+        if self.on_host and all(bool(flag) for flag in flags):
+            return
+        taken = torch.stack([flag.reshape(()) for flag in flags]).all()
+        for buffer, kept in zip(self.buffers, self.kept, strict=True):
+            buffer.copy_(torch.where(taken, buffer, kept))

@@ -1,0 +1,105 @@
+"""What this machine is, and which precision and device suit it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from thetastar.errors import UserError
+
+
+def choose_device(wanted: str) -> torch.device:
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise UserError(f"engine.device={wanted} is not here", "auto, cpu or cuda", "write engine.device=auto") from None
+    return device
+
+
+@cache
+def native_bf16(kind: str) -> bool:
+    """Whether the hardware multiplies bfloat16 itself, rather than by conversion."""
+    if kind == "cuda":
+        return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def choose_precision(wanted: str, device: torch.device, f: nn.Module, task: str) -> str:
+    """bf16 autocast where it is native and the matrix work outweighs the casts; regression keeps its digits.
+
+    A rule and not a timing, so that the same recipe gives the same bits on the same machine.
+    """
+    if wanted != "auto":
+        return wanted
+    largest = max((p.numel() for p in f.parameters() if p.ndim > 1), default=0)
+    return "bf16" if native_bf16(device.type) and largest >= 16_384 and task != "regression" else "float32"
+
+
+def has_convolution(f: nn.Module) -> bool:
+    return any(isinstance(layer, nn.Conv2d) for layer in f.modules())
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the source tree, where it is one."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    done = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, hardware and time, for the run folder."""
+    import numpy
+    import sklearn
+
+    from thetastar import __version__
+
+    return {
+        "thetastar": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "scikit-learn": sklearn.__version__,
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "",
+    }
+
+
+@cache
+def processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory() -> int:
+    """Bytes at the highest point of this process (on the GPU where there is one)."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

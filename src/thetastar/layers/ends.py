@@ -1,0 +1,64 @@
+"""The two ends of every model: raw inputs come in, the user's units go out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from thetastar.protocols import Field, Schema
+
+
+class Standardise(nn.Module):
+    """x ↦ (x − μ) / σ with the training split's moments, per channel or entry; identity where the field has none.
+
+    Being the first layer of f, it lets attacks, corruptions and serving speak in the user's units.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.active = bool(field.mean)
+        shape = (-1, 1, 1) if field.kind == "image" else (-1,)
+        mean = torch.tensor(field.mean or (0.0,), dtype=torch.float32)
+        std = torch.tensor(field.std or (1.0,), dtype=torch.float32)
+        self.register_buffer("mean", mean.view(shape))
+        self.register_buffer("scale", torch.where(std > 1e-8, 1.0 / std, torch.ones_like(std)).view(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) * self.scale if self.active else x
+
+
+class Units(nn.Module):
+    """z ↦ μ + σ z: standard units back into the target's; drops the last axis for a scalar target."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, target: Field) -> None:
+        super().__init__()
+        self.scalar = target.shape == ()
+        self.register_buffer("mean", torch.tensor(target.mean or (0.0,), dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(target.std or (1.0,), dtype=torch.float32))
+
+    def forward(self, z: Tensor) -> Tensor:
+        out = self.mean + self.std * z.float()
+        return out.squeeze(-1) if self.scalar else out
+
+
+def head(width: int, schema: Schema) -> nn.Module:
+    """The last layer: logits for categories, the target's own units for numbers, nothing without a target."""
+    if schema.target is None:
+        return nn.Identity()
+    linear = nn.Linear(width, schema.outputs)
+    return nn.Sequential(linear, Units(schema.target)) if schema.target.kind == "number" else linear
+
+
+def only_input(schema: Schema, model: str) -> Field:
+    """The one input field of a model that takes a single tensor."""
+    from thetastar.errors import UserError
+
+    if isinstance(schema.input, dict):
+        raise UserError(f"{model} takes one input, the data have {', '.join(schema.input)}", "one input", "choose a model for several inputs")
+    return schema.input

@@ -1,0 +1,1 @@
+"""P: one file a performance measure."""

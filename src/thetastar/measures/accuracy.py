@@ -1,0 +1,34 @@
+"""Share of right answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from thetastar.protocols import Batch, Measure
+
+__all__ = ["accuracy"]
+
+
+class accuracy(Measure):
+    """Accuracy: (1/n) Σ 1[ŷᵢ = yᵢ], in [0, 1].
+
+    Shapes: prediction (batch,), target (batch,).
+    """
+
+    wants = frozenset({"prediction"})
+
+    def __init__(self) -> None:
+        self.right = torch.zeros((), dtype=torch.int64)
+        self.count = 0
+
+    def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        right = out["prediction"] == batch["target"]
+        self.right = self.right.to(right.device) + right.sum()
+        self.count += len(right)
+        return right.float()
+
+    def compute(self) -> dict[str, float]:
+        return {"accuracy": self.right.item() / max(self.count, 1)}

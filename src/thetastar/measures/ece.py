@@ -1,0 +1,39 @@
+"""Expected calibration error."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from thetastar.protocols import Batch, Measure
+from thetastar.registry import Count
+
+__all__ = ["ece"]
+
+
+class ece(Measure):
+    """Expected calibration error Σ_b (n_b / n) |accuracy_b − confidence_b| over bins of equal width, in [0, 1].
+
+    Args:
+        bins: of confidence; confidence 1.0 belongs to the last one.
+
+    Source: Guo, Pleiss, Sun and Weinberger 2017, On calibration of modern neural networks.
+    """
+
+    wants = frozenset({"probabilities"})
+    higher_is_better = False
+
+    def __init__(self, *, bins: Count = 15) -> None:
+        self.bins = bins
+        self.table = torch.zeros(3, bins, dtype=torch.float64)  # count, sum of confidence, right
+
+    def update(self, out: Mapping[str, Tensor], batch: Batch) -> None:
+        confidence, chosen = out["probabilities"].max(-1)
+        bin_of = (confidence * self.bins).long().clamp_max(self.bins - 1)
+        rows = torch.stack([torch.ones_like(confidence), confidence, (chosen == batch["target"]).float()]).double()
+        self.table = self.table.to(rows.device).index_add(1, bin_of, rows)
+
+    def compute(self) -> dict[str, float]:
+        count, confidence, right = self.table
+        return {"ece": float((right - confidence).abs().sum() / count.sum().clamp_min(1))}

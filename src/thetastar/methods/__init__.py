@@ -1,0 +1,1 @@
+"""L: how the risk is formed; one file a method."""

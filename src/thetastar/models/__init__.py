@@ -1,0 +1,1 @@
+"""f: one file an architecture family."""

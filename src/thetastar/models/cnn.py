@@ -1,0 +1,57 @@
+"""The small convolutional net of the lecture tables."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from thetastar.errors import UserError
+from thetastar.layers.dropout import Dropout
+from thetastar.layers.ends import Standardise, head, only_input
+from thetastar.protocols import Model, Schema
+from thetastar.registry import BelowOne, Count
+
+__all__ = ["cnn"]
+
+
+class cnn(Model):
+    """LeNet-style net: (conv 3×3 → ReLU → max-pool 2) twice, then a hidden layer: 421,642 parameters on 28×28×1 in ten classes.
+
+    Args:
+        schema: images of at least 4×4.
+        channels: of the two convolutions.
+        hidden: units of the dense layer.
+        dropout: share of hidden units dropped in training, in [0, 1).
+
+    Shapes: (batch, channels, height, width) → (batch, outputs).
+
+    Source: LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition.
+    """
+
+    def __init__(
+        self, schema: Schema, *, channels: tuple[Count, Count] = (32, 64), hidden: Count = 128, dropout: BelowOne = 0.0
+    ) -> None:
+        super().__init__()
+        field = only_input(schema, "cnn")
+        if field.kind != "image":
+            raise UserError(f"cnn on {field.kind} inputs", "images", "choose mlp")
+        depth, height, width = field.shape
+        if min(height, width) < 4:
+            raise UserError(f"cnn on {height}×{width} images: two poolings leave nothing", "at least 4×4", "choose mlp")
+        first, second = channels
+        self.standardise = Standardise(field)
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(depth, first, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(first, second, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
+        self.dense = nn.Sequential(
+            nn.Linear(second * (height // 4) * (width // 4), hidden), nn.ReLU(), *([Dropout(dropout)] if dropout else [])
+        )
+        self.width = hidden
+        self.head = head(hidden, schema)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.dense(self.convolutions(self.standardise(x)).flatten(1))

@@ -1,0 +1,76 @@
+"""The multilayer perceptron."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from thetastar.layers.dropout import Dropout
+from thetastar.layers.ends import Standardise, head, only_input
+from thetastar.protocols import Model, Schema
+from thetastar.registry import BelowOne, Count
+
+__all__ = ["mlp"]
+
+Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus", "identity"]
+_activations: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus,
+    "identity": nn.Identity,
+}
+
+
+class mlp(Model):
+    """Multilayer perceptron: h_l = φ(W_l h_{l−1} + b_l), output W_L h + b_L.
+
+    Args:
+        schema: any input of one tensor (images are flattened) and any target.
+        widths: hidden units of each layer, each ≥ 1; () is a linear model.
+        activation: φ.
+        norm: normalisation before the activation.
+        dropout: share of hidden units dropped in training, in [0, 1).
+
+    Shapes: (batch, …) → (batch, outputs).
+
+    Source: Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        widths: tuple[Count, ...] = (512, 256),
+        activation: Activation = "relu",
+        norm: Literal["batch", "layer"] | None = None,
+        dropout: BelowOne = 0.0,
+    ) -> None:
+        super().__init__()
+        field = only_input(schema, "mlp")
+        size = 1
+        for length in field.shape:
+            size *= length
+        self.standardise = Standardise(field)
+        layers: list[nn.Module] = []
+        for width in widths:
+            layers.append(nn.Linear(size, width))
+            if norm:
+                layers.append(nn.BatchNorm1d(width) if norm == "batch" else nn.LayerNorm(width))
+            layers.append(_activations[activation]())
+            if dropout:
+                layers.append(Dropout(dropout))
+            size = width
+        self.hidden = nn.Sequential(*layers)
+        self.width = size
+        self.head = head(size, schema)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.hidden(self.standardise(x).flatten(1))

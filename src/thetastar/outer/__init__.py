@@ -1,0 +1,1 @@
+"""φ: what calls the kernel many times: comparison, tuning, sequences of tasks."""

@@ -1,0 +1,401 @@
+"""The nouns of the equation θ* ← A_φ(D, P, L, f_θ), and what each of them promises.
+
+`Stream` is D, `Measure` is P, `Method` is L, `Model` is f, `Algorithm` is A; `Batch`, `Schema` and `Clock` are what they
+pass to one another. A component is an abstract class's final child in a file of its folder; see `registry`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from thetastar.functional.keys import mix
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Batch = dict[str, Any]  # str → Tensor | Batch; canonical keys "input", "target", "index"; nested for zipped streams
+Split = Literal["train", "valid", "test"]
+Spec = dict[str, Any]  # {"name": component, argument: value, …}; nested components are Specs too
+Act = Callable[[Batch], Tensor]
+Loss = Callable[[Batch, int], "tuple[Tensor, Aux]"]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where training stands; all randomness is a function of it."""
+
+    seed: int
+    step: int = 0
+    steps: int = 1
+    epoch: int = 0
+    rank: int = 0
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is over, in [0, 1]."""
+        return min(self.step / max(self.steps, 1), 1.0)
+
+    def key(self, *salt: int | str) -> int:
+        """A 63-bit key for a draw at this step, for the purpose named by `salt`."""
+        return mix(self.seed, self.step, self.rank, *salt)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Shape and kind of one input or target, with what the training split says of it.
+
+    Args:
+        kind: "image" (channels, height, width), "vector", "category" (one of `classes`), "categories" (several of them),
+            "number" (shape () or (outputs,)), "tokens", "state", "action".
+        shape: shape of one example, without the batch.
+        classes: how many categories there are.
+        names: of the categories, or of a vector's entries.
+        mean, std: over the training split, per channel or entry; () where they make no sense.
+        counts: examples per category in the training split.
+    """
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    classes: int | None = None
+    names: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What goes in and what should come out: all that a model knows of the data."""
+
+    input: Field | dict[str, Field]
+    target: Field | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers f must return per example to speak of the target."""
+        if self.target is None:
+            return 0
+        if self.target.kind in ("category", "categories", "action"):
+            return int(self.target.classes or 0)
+        size = 1
+        for length in self.target.shape:
+            size *= length
+        return size
+
+    @property
+    def task(self) -> str:
+        kinds = {"category": "classification", "categories": "multi-label classification", "number": "regression"}
+        return kinds.get(self.target.kind, self.target.kind) if self.target else "no target"
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> Schema:
+        def read(entry: Mapping[str, Any]) -> Field:
+            return Field(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+
+        entry = state["input"]
+        inputs = read(entry) if "kind" in entry else {name: read(value) for name, value in entry.items()}
+        return cls(inputs, read(state["target"]) if state.get("target") else None)
+
+
+@dataclass
+class Aux:
+    """What a loss says besides its value.
+
+    Attributes:
+        log: scalars to trace (stay on the device; averaged over an epoch).
+        carry: per-example tensors for `Method.observe`, concatenated over micro-batches and ranks.
+        weight: the denominator of the loss (masked or weighted means); None means the number of examples.
+        finite: set by the algorithm: whether the step was taken.
+    """
+
+    log: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    carry: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    weight: Tensor | None = None
+    finite: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """One kind of step: `name` is the method's loss function, taken on every `every`-th step over exactly these parameters."""
+
+    name: str
+    parameters: dict[str, Parameter]
+    every: int = 1
+    scale: float = 1.0
+
+
+class Model(nn.Module, ABC):
+    """f_θ, built as `name(schema, *, …)`. Encoders are used through `features`, of size `width`.
+
+    `companions` names what a recipe uses with this model where it does not say: {"method": spec, "algorithm": spec, …}.
+    """
+
+    folder: ClassVar[str] = "models"
+    companions: ClassVar[Mapping[str, Any]] = {}
+    head: nn.Module
+    width: int
+
+    @abstractmethod
+    def features(self, x: Any) -> Tensor:
+        """(batch, …) → (batch, width)."""
+
+    def forward(self, x: Any) -> Tensor:
+        return self.head(self.features(x))
+
+
+class Source(ABC):
+    """A data set before it is split: rows, and how to turn them into tensors once the training rows are known."""
+
+    folder: ClassVar[str] = "data"
+    name: str
+    rows: int
+    given: Mapping[Split, Any] | None  # row numbers of the splits that the publisher gave
+    strata: Any | None  # one label a row for stratified splitting; None where that makes no sense
+    said: list[str]  # one line per decision taken for the user
+
+    @abstractmethod
+    def prepare(self, train: Any) -> tuple[Schema, dict[str, Tensor]]:
+        """Fit preparation on the rows `train` only; return the schema and the columns of all rows."""
+
+    @abstractmethod
+    def transform(self, raw: Any) -> Batch:
+        """What a user hands to `predict`, as the "input" of a batch; a function of the state alone."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """All that `transform` needs, as JSON; stored with the star."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, state: Mapping[str, Any]) -> Source:
+        """The inverse of `state`: enough of the source to `transform`."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of the content: equal data, equal fingerprint."""
+
+
+class Stream(ABC):
+    """D as batches on the device: a function of (seed, epoch, skip)."""
+
+    folder: ClassVar[str] = "data"
+    schema: Schema
+    batch_size: int
+    said: list[str]
+
+    @abstractmethod
+    def length(self, split: Split) -> int:
+        """Batches in one pass over the split."""
+
+    @abstractmethod
+    def size(self, split: Split) -> int:
+        """Examples in the split."""
+
+    @abstractmethod
+    def batches(self, split: Split, t: Clock, skip: int = 0, act: Act | None = None) -> Iterator[Batch]:
+        """One pass, from batch `skip` on. Training batches are shuffled by (t.seed, t.epoch); `act` answers for environments."""
+
+    def to(self, device: torch.device) -> None:
+        """Move what is resident to the device."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Only where there is state: environments, replay."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        assert not state, "a stream without state was given one"
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the content."""
+        return ""
+
+
+class Method(nn.Module, ABC):
+    """L: how the risk is formed from f and a batch.
+
+    Attributes:
+        reads: keys of the batch that it uses.
+        kinds: kinds of input that it accepts; empty means any.
+        couples: the loss of one example depends on others, so a batch must not be cut into micro-batches.
+        companions: as for models.
+    """
+
+    folder: ClassVar[str] = "methods"
+    companions: ClassVar[Mapping[str, Any]] = {}
+    reads: tuple[str, ...] = ("input", "target")
+    kinds: frozenset[str] = frozenset()
+    couples: bool = False
+
+    def attach(self, f: Model, schema: Schema) -> None:
+        """Once, before training: build heads, copy a teacher. Not again between tasks."""
+
+    @abstractmethod
+    def moves(self, f: Model) -> Sequence[Move]:
+        """Once: what is stepped, and over which parameters; [] learns without gradient steps."""
+
+    @abstractmethod
+    def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
+        """What `wants` names: "logits", "probabilities", "prediction", "features", "samples", …"""
+
+    def observe(self, f: Model, aux: Mapping[str, Aux], t: Clock) -> None:
+        """After the update, in place: moving averages, queues, centres. The only place that writes state."""
+
+    def consolidate(self, f: Model, stream: Stream, t: Clock) -> None:
+        """After the last step, before the final evaluation: memories, closed forms, Fisher information."""
+
+
+class Objective(Method):
+    """A method with one loss; nearly every method is one."""
+
+    @abstractmethod
+    def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
+        """The risk on a batch: a mean over `Aux.weight` (default: the examples). Pure but for batch-norm buffers."""
+
+    def moves(self, f: Model) -> Sequence[Move]:
+        return [Move("loss", trainable(f=f, method=self))]
+
+
+class Program(nn.Module):
+    """f and the method: the one thing that is compiled, sharded, saved and snapshotted."""
+
+    def __init__(self, f: Model, method: Method) -> None:
+        super().__init__()
+        self.f, self.method = f, method
+
+    def forward(self, loss: str, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
+        return getattr(self.method, loss)(self.f, batch, t)
+
+
+class Schedule(ABC):
+    """The step size as a share of its peak, a pure function of progress."""
+
+    folder: ClassVar[str] = "algorithms/schedules"
+
+    @abstractmethod
+    def factor(self, t: Clock) -> float:
+        """In [0, 1], or a little above for schedules that say so."""
+
+
+class Algorithm(ABC):
+    """A: how θ moves. State is separate from the rule, so one rule serves several moves."""
+
+    folder: ClassVar[str] = "algorithms"
+
+    @abstractmethod
+    def init(self, move: Move) -> Any:
+        """The state of the rule over the parameters of a move."""
+
+    @abstractmethod
+    def update(self, move: Move, loss: Loss, window: Sequence[Batch], state: Any, t: Clock) -> Aux:
+        """One step in place. `loss(batch, part)` may be called as often as the rule needs; the same part gives the same value."""
+
+    def weights(self, state: Any) -> dict[str, Tensor]:
+        """Averaged weights to evaluate instead of the live ones, by parameter name; {} = live."""
+        return {}
+
+    @abstractmethod
+    def export(self, state: Any) -> dict[str, Any]:
+        """The state as nested dicts of tensors and JSON values, for an exact resume."""
+
+    @abstractmethod
+    def restore(self, state: Any, saved: Mapping[str, Any]) -> None:
+        """The inverse of `export`, in place."""
+
+
+class Measure(ABC):
+    """P: one number (or a few) about predictions on a split, streaming."""
+
+    folder: ClassVar[str] = "measures"
+    wants: frozenset[str] = frozenset({"logits"})
+    higher_is_better: bool | None = True  # None: a description that cannot rank
+
+    @abstractmethod
+    def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor | None:
+        """Take in a batch; return the per-example column where the measure is a mean of one."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """The value so far; the first key is the measure's own name."""
+
+
+def trainable(**modules: nn.Module) -> dict[str, Parameter]:
+    """Parameters that want gradients, named as in the Program: trainable(f=f, method=self)."""
+    return {
+        f"{prefix}.{name}": parameter
+        for prefix, module in modules.items()
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+@contextlib.contextmanager
+def scratch(*modules: nn.Module) -> Iterator[None]:
+    """Forward passes inside write no buffers: for attacks, inner loops, line searches, vmap.
+
+    Batch norm in training mode keeps using batch statistics but leaves its running moments alone.
+    """
+    touched: list[Any] = [
+        layer
+        for module in modules
+        for layer in module.modules()
+        if getattr(layer, "track_running_stats", False) and layer.training
+    ]
+    for layer in touched:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in touched:
+            layer.track_running_stats = True
+
+
+class Frozen(nn.Module):
+    """A teacher: a copy without gradients, deaf to `train()`. Attributes of the module inside are reached through it.
+
+    Args:
+        module: copied deeply.
+        batch_statistics: keep batch norm on the statistics of the batch (BYOL's target), running moments untouched.
+    """
+
+    def __init__(self, module: nn.Module, *, batch_statistics: bool = False) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(module).requires_grad_(False)
+        self.batch_statistics = batch_statistics
+        self.module.train(batch_statistics)
+
+    def train(self, mode: bool = True) -> Self:
+        return self
+
+    def _quietly(self, call: Callable[..., Any], *inputs: Any) -> Any:
+        with torch.no_grad(), scratch(self.module):
+            return call(*inputs)
+
+    def forward(self, *inputs: Any) -> Any:
+        return self._quietly(self.module, *inputs)
+
+    def features(self, x: Any) -> Tensor:
+        assert isinstance(self.module, Model)
+        return self._quietly(self.module.features, x)
+
+    @torch.no_grad()
+    def follow(self, module: nn.Module, momentum: float) -> None:
+        """θ' ← momentum·θ' + (1 − momentum)·θ, parameters; buffers are copied."""
+        mine, theirs = list(self.module.parameters()), list(module.parameters())
+        torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
+        for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
+            own.copy_(other)

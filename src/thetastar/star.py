@@ -1,0 +1,234 @@
+"""The star: a trained program with everything needed to use it, save it and judge it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thetastar import equation, registry
+from thetastar.defaults import open_stream
+from thetastar.errors import UserError
+from thetastar.evaluation import Columns, Values, evaluate
+from thetastar.hardware import provenance
+from thetastar.protocols import Batch, Clock, Program, Schema, Source, Split, Stream
+from thetastar.recipe import Recipe
+from thetastar.run import Run
+from thetastar.watch import Watch
+
+
+class Star:
+    """θ* with its recipe, schema and preparation.
+
+    Attributes:
+        measures: values by split, for example measures["valid"]["accuracy"].
+        facts: precision, steps, seconds, device, threads.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        recipe: Recipe,
+        schema: Schema,
+        source: Source | None,
+        measures: Mapping[str, Values],
+        facts: Mapping[str, Any],
+        run: Run | None = None,
+        stream: Stream | None = None,
+    ) -> None:
+        self.program, self.recipe, self.schema, self.source = program, recipe, schema, source
+        self.measures: dict[str, Values] = {split: dict(values) for split, values in measures.items()}
+        self.facts, self.run = dict(facts), run
+        self._stream = stream
+
+    @classmethod
+    def of(cls, outcome: equation.Outcome, run: Run | None = None) -> Star:
+        measures = {"valid": outcome.values} if outcome.values else {}
+        stream = outcome.stream
+        source = getattr(stream, "source", None)
+        return cls(outcome.program, outcome.recipe, stream.schema, source, measures, outcome.facts, run, stream)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that f was free to choose."""
+        return sum(p.numel() for p in self.program.f.parameters())
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(self.recipe.seed, self.facts.get("steps", 0), self.facts.get("planned_steps", 1))
+
+    @property
+    def stream(self) -> Stream:
+        """The data of the recipe, opened again where the star was loaded from a folder."""
+        if self._stream is None:
+            self._stream = open_stream(self.recipe.data)
+            recorded = self.facts.get("data")
+            if recorded and self._stream.fingerprint != recorded:
+                raise UserError(
+                    f"the data have changed since training (hash {self._stream.fingerprint}, then {recorded})",
+                    "the data that were trained on",
+                    "restore them or train again",
+                )
+            self._stream.to(next(self.program.parameters(), torch.empty(0)).device)
+        return self._stream
+
+    @torch.no_grad()
+    def outputs(self, raw: Any, wants: frozenset[str], batch_size: int = 1024) -> dict[str, Tensor]:
+        """What the method predicts for raw inputs of the kind it was trained on, in batches."""
+        batch: Batch = self.source.transform(raw) if self.source else {"input": torch.as_tensor(np.asarray(raw))}
+        x = batch["input"]
+        self.program.eval()
+        device = next(self.program.parameters(), torch.empty(0)).device
+        parts: list[dict[str, Tensor]] = []
+        for start in range(0, len(x), batch_size):
+            piece = {"input": x[start : start + batch_size].to(device)}
+            parts.append(self.program.method.predict(self.program.f, piece, wants, self.clock))
+        return {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
+
+    def predict(self, raw: Any) -> np.ndarray[Any, Any]:
+        """Class names (as the data had them) or numbers, one per row."""
+        out = self.outputs(raw, frozenset({"prediction"}))["prediction"].numpy()
+        target = self.schema.target
+        if target is not None and target.kind == "category" and target.names:
+            return np.asarray(target.names)[out]
+        return out
+
+    def predict_proba(self, raw: Any) -> np.ndarray[Any, Any]:
+        """(rows, classes) probabilities in the order of the target's names."""
+        out = self.outputs(raw, frozenset({"probabilities"}))
+        if "probabilities" not in out:
+            raise UserError("this star predicts numbers", "a classifier", "use predict")
+        return out["probabilities"].numpy()
+
+    def evaluate(self, split: Split) -> tuple[Values, Columns]:
+        return evaluate(self.program, self.stream, split, self.recipe.measures, self.clock)
+
+    def test(self) -> Values:
+        """Open the sealed test split: an explicit act that the run records."""
+        if not self.stream.size("test"):
+            raise UserError("the data have no test split", "a test split", "set data.test to a share such as 0.2")
+        values, columns = self.evaluate("test")
+        self.measures["test"] = values
+        openings = [*self.facts.get("test_openings", []), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())]
+        self.facts["test_openings"] = openings
+        if self.run:
+            self.run.write_columns("test", columns)
+            self._write_measures(self.run)
+        return values
+
+    # --- folders -------------------------------------------------------------------------------------------------------
+
+    def _write_measures(self, run: Run) -> None:
+        run.write_json("measures.json", {**self.measures, "facts": self.facts})
+
+    def save(self, path: str | Path) -> Run:
+        """Write a run folder: safetensors, YAML and JSON."""
+        run = Run.create(Path(path))
+        self.write(run)
+        return run
+
+    def write(self, run: Run, columns: Columns | None = None) -> None:
+        run.write_recipe(self.recipe)
+        run.write_json("schema.json", self.describe())
+        if columns:
+            run.write_columns("valid", columns)
+        self._write_measures(run)
+        run.note(**provenance())
+        run.write_model(self.program.state_dict())
+        self.run = run
+
+    def describe(self) -> dict[str, Any]:
+        source = {"name": self.source_name, **self.source.state()} if self.source else None
+        return {"schema": self.schema.to_json(), "source": source, "said": getattr(self._stream, "said", [])}
+
+    @property
+    def source_name(self) -> str:
+        return type(self.source).__name__ if self.source else ""
+
+
+def load(path: str | Path) -> Star:
+    """A star from its run folder. Nothing in the folder is executed; the data are not needed to predict."""
+    run = Run.open(Path(path))
+    tensors = run.model()
+    recipe, described, measures = run.recipe, run.read_json("schema.json"), run.measures
+    schema = Schema.from_json(described["schema"])
+    program = equation.assemble(recipe, schema)
+    fit_shapes(program, tensors, run.path)
+    source = described.get("source")
+    restored = registry.load("data", source["name"]).restore(source) if source else None  # type: ignore[attr-defined]
+    facts = measures.pop("facts", {})
+    return Star(program.eval(), recipe, schema, restored, measures, facts, run)
+
+
+def fit_shapes(program: Program, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Load weights; buffers that were absorbed from data (memories, trees) take their shapes from the file."""
+    for name, tensor in tensors.items():
+        owner, _, leaf = name.rpartition(".")
+        try:
+            module = program.get_submodule(owner)
+        except AttributeError:
+            continue
+        current = module._buffers.get(leaf)
+        if leaf in module._buffers and (current is None or current.shape != tensor.shape):
+            module._buffers[leaf] = tensor.clone()
+    try:
+        program.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        first = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+        raise UserError(f"{where}: the weights do not fit the recipe: {first}", "the run's own weights", "train again") from None
+
+
+def fit(
+    data: Any,
+    model: Any = None,
+    method: Any = None,
+    algorithm: Any = None,
+    *,
+    measures: Any = None,
+    seed: int = 0,
+    epochs: float | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    engine: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    watch: Watch | None = None,
+) -> Star:
+    """Train on data: a name, a path, a spec, or (inputs, targets).
+
+    Returns:
+        The star; `star.predict(x)`, `star.measures["valid"]`, `star.save("run/")`.
+    """
+    if isinstance(data, tuple) and len(data) == 2:
+        data = {"name": "arrays", "inputs": data[0], "targets": data[1]}
+    budget = {key: value for key, value in (("epochs", epochs), ("steps", steps), ("seconds", seconds)) if value is not None}
+    recipe = Recipe(
+        data=data, model=model, method=method, algorithm=algorithm, measures=measures, budget=budget, engine=engine or {}, seed=seed
+    )
+    return train(recipe, Path(out) if out else None, watch=watch)
+
+
+def train(
+    recipe: Recipe, out: Path | None = None, *, stream: Stream | None = None, start: Program | None = None, watch: Watch | None = None
+) -> Star:
+    """Train a recipe, into a run folder where one is named; a folder with a checkpoint is continued."""
+    run = None
+    if out is not None:
+        run = Run.open(out) if (out / "recipe.yaml").is_file() else Run.create(out)
+        if run.finished:
+            return load(out)
+        if not (out / "recipe.yaml").is_file():
+            run.write_recipe(recipe)
+        else:
+            recipe = run.recipe
+    outcome = equation.fit(recipe, run=run, stream=stream, start=start, watch=watch)
+    star = Star.of(outcome, run)
+    if run:
+        star.write(run, outcome.columns)
+    return star
+
+

@@ -1,0 +1,18 @@
+"""Who hears of progress. The engine only ever calls these three."""
+
+from __future__ import annotations
+
+from thetastar.trace import Row
+
+
+class Watch:
+    """Hears nothing; what shows progress overrides what it wants to hear."""
+
+    def step(self, step: int, steps: int) -> None:
+        """An update was taken."""
+
+    def row(self, row: Row) -> None:
+        """The trace was flushed."""
+
+    def say(self, line: str) -> None:
+        """Something that the user should read."""
