@@ -6,22 +6,17 @@ pass to one another. A component is an abstract class's final child in a file of
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from thetastar.functional.keys import mix
-
-if TYPE_CHECKING:
-    from typing import Self
 
 Batch = dict[str, Any]  # str → Tensor | Batch; canonical keys "input", "target", "index"; nested for zipped streams
 Split = Literal["train", "valid", "test"]
@@ -148,6 +143,11 @@ class Model(nn.Module, ABC):
     head: nn.Module
     width: int
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """A recipe that trains in a second, from which the contract suite makes a tiny instance and batch."""
+        return {"data": "bars", "model": cls.__name__}
+
     @abstractmethod
     def features(self, x: Any) -> Tensor:
         """(batch, …) → (batch, width)."""
@@ -197,6 +197,11 @@ class Stream(ABC):
     batch_size: int
     said: list[str]
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """A recipe that trains in a second; see `Model.example`."""
+        return {"data": {"name": cls.__name__, "source": "bars"}, "model": {"name": "mlp", "widths": [16]}}
+
     @abstractmethod
     def length(self, split: Split) -> int:
         """Batches in one pass over the split."""
@@ -240,6 +245,11 @@ class Method(nn.Module, ABC):
     reads: tuple[str, ...] = ("input", "target")
     kinds: frozenset[str] = frozenset()
     couples: bool = False
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """A recipe that trains in a second; see `Model.example`."""
+        return {"data": "bars", "model": {"name": "mlp", "widths": [16]}, "method": cls.__name__}
 
     def attach(self, f: Model, schema: Schema) -> None:
         """Once, before training: build heads, copy a teacher. Not again between tasks."""
@@ -296,6 +306,11 @@ class Algorithm(ABC):
 
     folder: ClassVar[str] = "algorithms"
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """A recipe that trains in a second; see `Model.example`."""
+        return {"data": "bars", "model": {"name": "mlp", "widths": [16]}, "algorithm": cls.__name__}
+
     @abstractmethod
     def init(self, move: Move) -> Any:
         """The state of the rule over the parameters of a move."""
@@ -324,6 +339,11 @@ class Measure(ABC):
     wants: frozenset[str] = frozenset({"logits"})
     higher_is_better: bool | None = True  # None: a description that cannot rank
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """A recipe that trains in a second; see `Model.example`."""
+        return {"data": "bars", "model": {"name": "mlp", "widths": [16]}, "measures": [cls.__name__]}
+
     @abstractmethod
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor | None:
         """Take in a batch; return the per-example column where the measure is a mean of one."""
@@ -341,61 +361,3 @@ def trainable(**modules: nn.Module) -> dict[str, Parameter]:
         for name, parameter in module.named_parameters()
         if parameter.requires_grad
     }
-
-
-@contextlib.contextmanager
-def scratch(*modules: nn.Module) -> Iterator[None]:
-    """Forward passes inside write no buffers: for attacks, inner loops, line searches, vmap.
-
-    Batch norm in training mode keeps using batch statistics but leaves its running moments alone.
-    """
-    touched: list[Any] = [
-        layer
-        for module in modules
-        for layer in module.modules()
-        if getattr(layer, "track_running_stats", False) and layer.training
-    ]
-    for layer in touched:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in touched:
-            layer.track_running_stats = True
-
-
-class Frozen(nn.Module):
-    """A teacher: a copy without gradients, deaf to `train()`. Attributes of the module inside are reached through it.
-
-    Args:
-        module: copied deeply.
-        batch_statistics: keep batch norm on the statistics of the batch (BYOL's target), running moments untouched.
-    """
-
-    def __init__(self, module: nn.Module, *, batch_statistics: bool = False) -> None:
-        super().__init__()
-        self.module = copy.deepcopy(module).requires_grad_(False)
-        self.batch_statistics = batch_statistics
-        self.module.train(batch_statistics)
-
-    def train(self, mode: bool = True) -> Self:
-        return self
-
-    def _quietly(self, call: Callable[..., Any], *inputs: Any) -> Any:
-        with torch.no_grad(), scratch(self.module):
-            return call(*inputs)
-
-    def forward(self, *inputs: Any) -> Any:
-        return self._quietly(self.module, *inputs)
-
-    def features(self, x: Any) -> Tensor:
-        assert isinstance(self.module, Model)
-        return self._quietly(self.module.features, x)
-
-    @torch.no_grad()
-    def follow(self, module: nn.Module, momentum: float) -> None:
-        """θ' ← momentum·θ' + (1 − momentum)·θ, parameters; buffers are copied."""
-        mine, theirs = list(self.module.parameters()), list(module.parameters())
-        torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
-        for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
-            own.copy_(other)

@@ -1,0 +1,74 @@
+"""Teachers and scratch work: forward passes that leave no trace."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from thetastar.protocols import Model
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+@contextlib.contextmanager
+def scratch(*modules: nn.Module) -> Iterator[None]:
+    """Forward passes inside write no buffers: for attacks, inner loops, line searches, vmap.
+
+    Batch norm in training mode keeps using batch statistics but leaves its running moments alone.
+    """
+    touched: list[Any] = [
+        layer
+        for module in modules
+        for layer in module.modules()
+        if getattr(layer, "track_running_stats", False) and layer.training
+    ]
+    for layer in touched:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in touched:
+            layer.track_running_stats = True
+
+
+class Frozen(nn.Module):
+    """A teacher: a copy without gradients, deaf to `train()`. Attributes of the module inside are reached through it.
+
+    Args:
+        module: copied deeply.
+        batch_statistics: keep batch norm on the statistics of the batch (BYOL's target), running moments untouched.
+    """
+
+    def __init__(self, module: nn.Module, *, batch_statistics: bool = False) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(module).requires_grad_(False)
+        self.batch_statistics = batch_statistics
+        self.module.train(batch_statistics)
+
+    def train(self, mode: bool = True) -> Self:
+        return self
+
+    def _quietly(self, call: Callable[..., Any], *inputs: Any) -> Any:
+        with torch.no_grad(), scratch(self.module):
+            return call(*inputs)
+
+    def forward(self, *inputs: Any) -> Any:
+        return self._quietly(self.module, *inputs)
+
+    def features(self, x: Any) -> Tensor:
+        assert isinstance(self.module, Model)
+        return self._quietly(self.module.features, x)
+
+    @torch.no_grad()
+    def follow(self, module: nn.Module, momentum: float) -> None:
+        """θ' ← momentum·θ' + (1 − momentum)·θ, parameters; buffers are copied."""
+        mine, theirs = list(self.module.parameters()), list(module.parameters())
+        torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
+        for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
+            own.copy_(other)
