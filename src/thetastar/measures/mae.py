@@ -1,0 +1,40 @@
+"""Mean absolute error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thetastar.protocols import Batch, Measure
+
+__all__ = ["mae"]
+
+
+class mae(Measure):
+    """Mean absolute error (1/n) Σ |ŷᵢ − yᵢ|, averaged over outputs, ≥ 0, in the target's units.
+
+    Shapes: prediction and target (batch,) or (batch, outputs).
+    """
+
+    wants = frozenset({"prediction"})
+    higher_is_better = False
+
+    def __init__(self) -> None:
+        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return {"data": "diabetes", "model": {"name": "mlp", "widths": [16]}, "measures": [cls.__name__]}
+
+    def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        error = (out["prediction"].double() - batch["target"].double()).abs()
+        column = error.reshape(len(error), -1).mean(1)
+        self.total = self.total.to(column.device) + column.sum()
+        self.count += len(column)
+        return column
+
+    def compute(self) -> dict[str, float]:
+        return {"mae": self.total.item() / max(self.count, 1)}

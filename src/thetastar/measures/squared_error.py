@@ -1,0 +1,70 @@
+"""Mean squared error and its root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thetastar.protocols import Batch, Measure
+
+__all__ = ["mse", "rmse"]
+
+
+def squared_errors(out: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    """(batch, outputs) squares of what the prediction is off, in float64."""
+    error = out["prediction"].double() - batch["target"].double()
+    return error.square().reshape(len(error), -1)
+
+
+class mse(Measure):
+    """Mean squared error (1/n) Σ (ŷᵢ − yᵢ)², averaged over outputs, ≥ 0, in the target's units squared.
+
+    Shapes: prediction and target (batch,) or (batch, outputs).
+    """
+
+    wants = frozenset({"prediction"})
+    higher_is_better = False
+
+    def __init__(self) -> None:
+        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return {"data": "diabetes", "model": {"name": "mlp", "widths": [16]}, "measures": [cls.__name__]}
+
+    def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        column = squared_errors(out, batch).mean(1)
+        self.total = self.total.to(column.device) + column.sum()
+        self.count += len(column)
+        return column
+
+    def compute(self) -> dict[str, float]:
+        return {"mse": self.total.item() / max(self.count, 1)}
+
+
+class rmse(Measure):
+    """Root mean squared error √((1/n) Σ (ŷᵢ − yᵢ)²), ≥ 0, in the target's units; the mean of the roots over outputs.
+
+    Shapes: prediction and target (batch,) or (batch, outputs).
+    """
+
+    wants = frozenset({"prediction"})
+    higher_is_better = False
+
+    def __init__(self) -> None:
+        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return {"data": "diabetes", "model": {"name": "mlp", "widths": [16]}, "measures": [cls.__name__]}
+
+    def update(self, out: Mapping[str, Tensor], batch: Batch) -> None:
+        squares = squared_errors(out, batch)
+        self.total = self.total.to(squares.device) + squares.sum(0)
+        self.count += len(squares)
+
+    def compute(self) -> dict[str, float]:
+        return {"rmse": (self.total / max(self.count, 1)).sqrt().mean().item()}

@@ -1,0 +1,54 @@
+"""Regression measures equal scikit-learn's, however the split is cut into batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sklearn.metrics as reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thetastar import registry
+
+NAMES = {
+    "mse": reference.mean_squared_error,
+    "rmse": reference.root_mean_squared_error,
+    "mae": reference.mean_absolute_error,
+    "r2": reference.r2_score,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000), rows=st.integers(2, 40), outputs=st.sampled_from([None, 1, 3]), cut=st.integers(1, 40)
+)
+def test_equals_scikit_learn_in_any_batches(name: str, seed: int, rows: int, outputs: int | None, cut: int) -> None:
+    random = np.random.default_rng(seed)
+    shape = (rows,) if outputs is None else (rows, outputs)
+    target = (1000 + random.standard_normal(shape)).astype(np.float32)
+    prediction = (target + random.standard_normal(shape)).astype(np.float32)
+    measure = registry.build("measures", name)
+    columns = []
+    for start in range(0, rows, cut):
+        piece = slice(start, start + cut)
+        out = {"prediction": torch.tensor(prediction[piece])}
+        columns.append(measure.update(out, {"target": torch.tensor(target[piece])}))
+    expected = NAMES[name](target.astype(np.float64), prediction.astype(np.float64))
+    assert measure.compute()[name] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    if columns[0] is not None:
+        assert torch.cat(columns).mean().item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_only_means_have_a_column() -> None:
+    out, batch = {"prediction": torch.zeros(3)}, {"target": torch.arange(3.0)}
+    has = {name: registry.build("measures", name).update(out, batch) is not None for name in NAMES}
+    assert has == {"mse": True, "rmse": False, "mae": True, "r2": False}
+
+
+def test_a_constant_target_gives_r2_of_one_or_zero() -> None:
+    for offset, expected in ((0.0, 1.0), (1.0, 0.0)):
+        measure = registry.build("measures", "r2")
+        measure.update({"prediction": torch.full((4,), 2.0 + offset)}, {"target": torch.full((4,), 2.0)})
+        assert measure.compute()["r2"] == expected
