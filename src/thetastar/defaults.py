@@ -91,7 +91,7 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
     if not isinstance(recipe.seed, int) or isinstance(recipe.seed, bool) or recipe.seed < 0:
         raise UserError(f"seed: got {recipe.seed!r}", "a whole number ≥ 0", "write seed=0")
     return Recipe(
-        data=getattr(stream, "spec", recipe.data),
+        data=_settled(getattr(stream, "spec", recipe.data), stream),
         model=model,
         method=method,
         algorithm=algorithm,
@@ -100,6 +100,11 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
         engine=vars(engine),
         seed=recipe.seed,
     )
+
+
+def _settled(spec: Any, stream: Stream) -> Any:
+    """The data spec with the batch size that the stream chose."""
+    return {**spec, "batch_size": stream.batch_size} if isinstance(spec, Mapping) and "batch_size" in spec else spec
 
 
 def _named(given: Any, default: Any) -> Any:

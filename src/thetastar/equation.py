@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from thetastar import registry
+from thetastar import registry, resume
 from thetastar.budget import planned_steps
 from thetastar.defaults import completed, open_stream
 from thetastar.distribution import World
@@ -110,7 +110,7 @@ class Training:
         """From the start, or from the last checkpoint of the run."""
         saved = self.run.latest() if self.run else None
         if saved:
-            self.load_state_dict(saved)
+            resume.restore(self, saved)
         elif self.moves:
             self.steps = planned_steps(self)
 
@@ -126,8 +126,9 @@ class Training:
         while self.step < self.steps and (window := list(islice(batches, self.engine.accumulate))):
             self.one_step(window)
             self.watch.step(self.step, self.steps)
-            if self.run and time.monotonic() - self.saved_at > self.engine.checkpoint:
-                self.run.checkpoint(self.step, self.state_dict())
+            # not at the end of an epoch: there `look` has to run first, or a resume would miss an evaluation
+            if self.run and self.step % self.windows and time.monotonic() - self.saved_at > self.engine.checkpoint:
+                self.run.checkpoint(self.step, resume.state(self))
                 self.saved_at = time.monotonic()
         self.seconds += time.perf_counter() - began
         self.look(t.epoch + 1)
@@ -135,7 +136,8 @@ class Training:
     def one_step(self, window: Sequence[Batch]) -> None:
         """θ ← A(θ) on a window of batches: each move in turn, then the method's own state."""
         t = self.clock()
-        self.program.train()
+        if not self.program.training:
+            self.program.train()
         self.guard.remember()
         said: dict[str, Aux] = {}
         for move in self.moves:
@@ -174,11 +176,11 @@ class Training:
             row |= {f"valid.{name}": value for name, value in self.judge(t, epoch).items()}
         row = {**self.trace.flush(), **row}
         for step in row.get("skipped", []):
-            self.watch.say(self.blame(step))
+            self.watch.say(resume.blame(self, step))
         if self.run:
             self.run.append(row)
-            if due and time.monotonic() - self.saved_at > min(self.engine.checkpoint, 5.0):
-                self.run.checkpoint(self.step, self.state_dict())
+            if time.monotonic() - self.saved_at > self.engine.checkpoint:
+                self.run.checkpoint(self.step, resume.state(self))
                 self.saved_at = time.monotonic()
         self.watch.row(row)
 
@@ -193,15 +195,6 @@ class Training:
         weights = {name: value for state in self.states.values() for name, value in self.algorithm.weights(state).items()}
         return averaged(self.program, weights, self.stream, t)
 
-    def blame(self, step: int) -> str:
-        """Which batch made the loss of a step non-finite; batches are a function of (seed, step), so it can be asked for again."""
-        epoch, window = divmod(step, self.windows)
-        t = Clock(self.recipe.seed, step, self.steps, epoch, self.world.rank)
-        batch = next(self.stream.batches("train", t, window * self.engine.accumulate))
-        rows = batch["index"].tolist() if "index" in batch else []
-        shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
-        return f"step {step} was skipped: its loss is not finite (epoch {epoch + 1}, rows {shown}); the run goes on without it"
-
     def finish(self) -> Outcome:
         """Settle on the weights, let the method consolidate, judge the result on valid."""
         t, epoch = self.clock(), -(-self.step // self.windows)
@@ -215,39 +208,7 @@ class Training:
         self.program.method.consolidate(self.program.f, self.stream, t)
         self.seconds += time.perf_counter() - began
         self.program.eval()
-        outcome = Outcome(self.program, self.recipe, self.stream, t, facts=self.facts())
+        outcome = Outcome(self.program, self.recipe, self.stream, t, facts=resume.facts(self))
         if self.stream.size("valid") and self.recipe.measures:
             outcome.values, outcome.columns = evaluate(self.program, self.stream, "valid", self.recipe.measures, t)
         return outcome
-
-    def facts(self) -> dict[str, Any]:
-        found = {"steps": self.step, "planned_steps": self.steps, "precision": self.precision, "seconds": self.seconds}
-        if self.best.active:
-            found |= {"best_epoch": self.best.epoch, "stopped_early": self.stopped}
-        return found | {"device": str(self.device), "threads": torch.get_num_threads(), "data": self.stream.fingerprint}
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that an exact resume needs."""
-        return {
-            "step": self.step,
-            "program": self.program.state_dict(),
-            "algorithm": {name: self.algorithm.export(state) for name, state in self.states.items()},
-            "stream": self.stream.state_dict(),
-            "best": self.best.state_dict(),
-            "trace": self.trace.state_dict(),
-            "facts": {**self.facts(), "trace_length": self.run.trace_length() if self.run else 0},
-        }
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        facts = saved["facts"]
-        self.step, self.steps, self.seconds = saved["step"], facts["planned_steps"], facts["seconds"]
-        self.precision = facts["precision"]
-        torch.set_num_threads(facts["threads"])
-        self.program.load_state_dict(saved["program"])
-        for name, state in self.states.items():
-            self.algorithm.restore(state, saved["algorithm"][name])
-        self.stream.load_state_dict(saved["stream"])
-        self.best.load_state_dict(saved["best"])
-        self.trace.load_state_dict(saved["trace"])
-        if self.run:
-            self.run.cut_trace(facts["trace_length"])

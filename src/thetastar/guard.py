@@ -35,13 +35,12 @@ class Guard:
         """Whether `observe` may run; always on a GPU, where `restore` undoes it."""
         return not self.on_host or all(bool(aux.finite) for aux in said if aux.finite is not None)
 
-    @torch.no_grad()
     def restore(self, said: Iterable[Aux]) -> None:
-        if not self.buffers:
+        """Put back what a refused step wrote."""
+        flags = [aux.finite for aux in said if aux.finite is not None] if self.buffers else []
+        if not flags or (self.on_host and all(map(bool, flags))):
             return
-        flags = [aux.finite for aux in said if aux.finite is not None]
-        if self.on_host and all(bool(flag) for flag in flags):
-            return
-        taken = torch.stack([flag.reshape(()) for flag in flags]).all()
-        for buffer, kept in zip(self.buffers, self.kept, strict=True):
-            buffer.copy_(torch.where(taken, buffer, kept))
+        taken = torch.stack(flags).all()
+        with torch.no_grad():
+            for buffer, kept in zip(self.buffers, self.kept, strict=True):
+                buffer.copy_(torch.where(taken, buffer, kept))

@@ -85,7 +85,7 @@ class resident(Stream):
 
     def gather(self, index: Tensor) -> Batch:
         """The batch of some rows; images become floats in [0, 1]."""
-        batch: Batch = {name: column[index] for name, column in self.columns.items()}
+        batch: Batch = {name: take(column, index) for name, column in self.columns.items()}
         x = batch["input"]
         if x.dtype == torch.uint8:
             batch["input"] = x.to(torch.float32).mul_(1 / 255)
@@ -97,3 +97,10 @@ class resident(Stream):
         return self.gather(self._index[split][:count].to(self.device))
 
 
+def take(column: Tensor, index: Tensor) -> Tensor:
+    """Rows of a column. Images are gathered as whole rows of memory, several times faster than indexing four axes."""
+    if column.ndim != 4:
+        return column.index_select(0, index)
+    rows, channels, height, width = column.shape
+    flat = column.permute(0, 2, 3, 1).reshape(rows, -1)  # (rows, height · width · channels), a view of channels-last memory
+    return flat.index_select(0, index).view(-1, height, width, channels).permute(0, 3, 1, 2)

@@ -69,4 +69,5 @@ def finite(loss: Tensor, grads: Sequence[Tensor]) -> Tensor:
     bias gradient, so this costs microseconds where a pass over all weights would cost a twentieth of a small step.
     """
     vectors = [grad for grad in grads if grad.ndim <= 1] or list(grads)
-    return torch.isfinite(loss + norm(vectors))
+    total = loss + norm(vectors)
+    return (total - total) == 0  # false for inf and nan, in two kernels

@@ -1,0 +1,70 @@
+"""All that a run in flight must remember to go on to the same bits, and to say what a step was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from thetastar.protocols import Clock
+
+if TYPE_CHECKING:
+    from thetastar.equation import Training
+
+
+def facts(training: Training) -> dict[str, Any]:
+    """What was decided or happened, beyond the recipe: a resume keeps to it, the report says it."""
+    found: dict[str, Any] = {
+        "steps": training.step,
+        "planned_steps": training.steps,
+        "precision": training.precision,
+        "seconds": training.seconds,
+        "device": str(training.device),
+        "threads": torch.get_num_threads(),
+        "data": training.stream.fingerprint,
+    }
+    if training.best.active:
+        found |= {"best_epoch": training.best.epoch, "stopped_early": training.stopped}
+    return found
+
+
+def state(training: Training) -> dict[str, Any]:
+    """A tree of tensors and JSON values for a checkpoint."""
+    return {
+        "step": training.step,
+        "stopped": training.stopped,
+        "program": training.program.state_dict(),
+        "algorithm": {name: training.algorithm.export(own) for name, own in training.states.items()},
+        "stream": training.stream.state_dict(),
+        "best": training.best.state_dict(),
+        "trace": training.trace.state_dict(),
+        "facts": {**facts(training), "trace_length": training.run.trace_length() if training.run else 0},
+    }
+
+
+def restore(training: Training, saved: Mapping[str, Any]) -> None:
+    """The inverse of `state`; precision and threads are those of the first part of the run, since bits depend on them."""
+    known = saved["facts"]
+    training.step, training.stopped = saved["step"], saved["stopped"]
+    training.steps, training.seconds = known["planned_steps"], known["seconds"]
+    training.precision = known["precision"]
+    torch.set_num_threads(known["threads"])
+    training.program.load_state_dict(saved["program"])
+    for name, own in training.states.items():
+        training.algorithm.restore(own, saved["algorithm"][name])
+    training.stream.load_state_dict(saved["stream"])
+    training.best.load_state_dict(saved["best"])
+    training.trace.load_state_dict(saved["trace"])
+    if training.run:
+        training.run.cut_trace(known["trace_length"])
+
+
+def blame(training: Training, step: int) -> str:
+    """Which batch made the loss of a step non-finite: batches are a function of (seed, step), so it can be asked for again."""
+    epoch, window = divmod(step, training.windows)
+    t = Clock(training.recipe.seed, step, training.steps, epoch, training.world.rank)
+    batch = next(training.stream.batches("train", t, window * training.engine.accumulate, training.act))
+    rows = batch["index"].tolist() if "index" in batch else []
+    shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
+    return f"step {step} was skipped: its loss is not finite (epoch {epoch + 1}, rows {shown}); the run goes on without it"
