@@ -288,7 +288,8 @@ def prepared(folder: str, name: str) -> None:
     if not isinstance(source, Source):
         raise Absent("it has no source")
     state = json.loads(json.dumps(source.state()))
-    _require(type(source).restore(state).state() == state, "its state changes by being restored")
+    again = json.loads(json.dumps(type(source).restore(state).state()))
+    _require(again == state, "its state changes by being restored")
 
 
 def streams(folder: str, name: str) -> None:

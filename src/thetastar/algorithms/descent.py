@@ -95,7 +95,18 @@ class Descent(Algorithm):
 
     def restore(self, state: Descending, saved: Mapping[str, Any]) -> None:
         current = state.optimiser.state_dict()
-        slots = {int(key): value for key, value in saved.get("slots", {}).items()}
+        order = [p for group in state.optimiser.param_groups for p in group["params"]]
+        slots = {int(key): _laid_out(value, order[int(key)]) for key, value in saved.get("slots", {}).items()}
         state.optimiser.load_state_dict({"state": slots, "param_groups": current["param_groups"]})
         for name, value in saved.get("average", {}).items():
             state.average[name].copy_(value)
+
+
+def _laid_out(slot: Mapping[str, Any], parameter: Parameter) -> dict[str, Any]:
+    """Moments in the memory layout of their parameter: fused kernels walk both in storage order."""
+    return {
+        name: torch.empty_like(parameter).copy_(value)
+        if isinstance(value, Tensor) and value.shape == parameter.shape
+        else value
+        for name, value in slot.items()
+    }

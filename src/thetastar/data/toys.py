@@ -8,7 +8,7 @@ from thetastar.data.arrays import arrays
 from thetastar.protocols import Source
 from thetastar.registry import Count, NonNegative
 
-__all__ = ["bars", "blobs", "moons"]
+__all__ = ["bars", "blobs", "moons", "plane"]
 
 
 def blobs(*, rows: Count = 400, classes: Count = 3, spread: NonNegative = 0.5, seed: int = 0) -> Source:
@@ -60,3 +60,19 @@ def bars(*, rows: Count = 256, noise: NonNegative = 0.2, seed: int = 0) -> Sourc
     along = np.choose(labels[:, None, None], [y[None], x[None], (x - y)[None] / 2, (x + y)[None] / 2])
     images = 0.1 + 0.8 * (np.abs(along - offset) <= 0.5) + noise * random.standard_normal((rows, 8, 8))
     return arrays(inputs=images[:, None].clip(0, 1).astype(np.float32), targets=labels, title="bars")
+
+
+def plane(*, rows: Count = 400, entries: Count = 4, noise: NonNegative = 0.1, seed: int = 0) -> Source:
+    """Regression of a tilted plane: y = w·x + 3 + noise, with w = (1, −1/2, 1/3, …) and standard normal x.
+
+    Args:
+        rows: examples.
+        entries: of x.
+        noise: standard deviation added to y.
+        seed: of the draw.
+    """
+    random = np.random.default_rng(seed)
+    x = random.standard_normal((rows, entries))
+    w = (-1.0) ** np.arange(entries) / np.arange(1, entries + 1)
+    y = x @ w + 3 + noise * random.standard_normal(rows)
+    return arrays(inputs=x.astype(np.float32), targets=y.astype(np.float32), title="plane")
