@@ -1,11 +1,11 @@
 """The contract that every component keeps, checked on its own `example()`.
 
-    documented      a docstring with each argument; defaults pass their own types and ranges; bad arguments are refused
-    loss            finite, in float32 and bfloat16; the same value for the same batch and key; nothing written under scratch
-    gradients       reach every parameter that a move declares, and no other parameter waits for one
-    learns          repeated steps on one batch lower its loss
-    resumes         interrupted and resumed = undisturbed, bit for bit
-    survives        save → load → the same values on valid
+documented      a docstring with each argument; defaults pass their own types and ranges; bad arguments are refused
+loss            finite, in float32 and bfloat16; the same value for the same batch and key; nothing written under scratch
+gradients       reach every parameter that a move declares, and no other parameter waits for one
+learns          repeated steps on one batch lower its loss
+resumes         interrupted and resumed = undisturbed, bit for bit
+survives        save → load → the same values on valid
 """
 
 from __future__ import annotations
@@ -212,7 +212,9 @@ def learns(folder: str, name: str) -> None:
     for _ in range(60):
         algorithm.update(move, loss, [trial.batch], state, trial.clock)
     after = loss(trial.batch, 0)[0].item()
-    _require(after < before - 1e-4 * abs(before), f"the loss of one batch goes from {before:.4g} to {after:.4g} in 60 steps")
+    _require(
+        after < before - 1e-4 * abs(before), f"the loss of one batch goes from {before:.4g} to {after:.4g} in 60 steps"
+    )
 
 
 class Interruption(Watch):
@@ -268,9 +270,14 @@ def repeatable(folder: str, name: str) -> None:
     whole = list(itertools.islice(trial.stream.batches("train", t), 3))
     again = list(itertools.islice(trial.stream.batches("train", t), 3))
     _require(_same(whole, again), "asked twice, it gives different batches")
-    _require(_same(whole[1:], list(itertools.islice(trial.stream.batches("train", t, 1), 2))), "`skip` changes what comes after")
+    _require(
+        _same(whole[1:], list(itertools.islice(trial.stream.batches("train", t, 1), 2))),
+        "`skip` changes what comes after",
+    )
     count = sum(1 for _ in trial.stream.batches("train", t))
-    _require(count == trial.stream.length("train"), f"it announces {trial.stream.length('train')} batches and gives {count}")
+    _require(
+        count == trial.stream.length("train"), f"it announces {trial.stream.length('train')} batches and gives {count}"
+    )
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -318,7 +325,9 @@ def streams(folder: str, name: str) -> None:
 
 def _rebatched(stream: Stream, t: Clock, size: int) -> Iterator[Batch]:
     batches = list(stream.batches("valid", t))
-    whole = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0] if isinstance(batches[0][key], Tensor)}
+    whole = {
+        key: torch.cat([batch[key] for batch in batches]) for key in batches[0] if isinstance(batches[0][key], Tensor)
+    }
     rows = len(next(iter(whole.values())))
     for start in range(0, rows, size):
         yield {key: value[start : start + size] for key, value in whole.items()}

@@ -61,7 +61,9 @@ def _source_of_path(data: str | Path) -> Spec:
         return {"name": "folder", "path": str(path)}
     if path.is_file() or "/" in text or path.suffix:
         what = "is no data set that is read here" if path.exists() else "does not exist"
-        raise UserError(f"{text} {what}", f"a folder of images or a file ending in {', '.join(TABLES)}", "check the path")
+        raise UserError(
+            f"{text} {what}", f"a folder of images or a file ending in {', '.join(TABLES)}", "check the path"
+        )
     raise UserError(
         f"unknown data set '{text}'", "a name in `theta list data` or a path", nearest(text, registry.entries("data"))
     )
@@ -75,19 +77,26 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
     beside = dict(getattr(registry.load("models", model["name"]), "companions", {}))
     method = registry.complete("methods", _named(recipe.method, lambda: beside.get("method", "supervised")), "method")
     beside = {**getattr(registry.load("methods", method["name"]), "companions", {}), **beside}
-    algorithm = registry.complete("algorithms", _named(recipe.algorithm, lambda: beside.get("algorithm", "adamw")), "algorithm")
+    algorithm = registry.complete(
+        "algorithms", _named(recipe.algorithm, lambda: beside.get("algorithm", "adamw")), "algorithm"
+    )
     measures = recipe.measures
     if measures is None:
         measures = beside.get("measures", MEASURES.get(schema.target.kind, ()) if schema.target else ())
-    measures = [registry.complete("measures", m, "measures") for m in ([measures] if isinstance(measures, str) else measures)]
+    measures = [
+        registry.complete("measures", m, "measures") for m in ([measures] if isinstance(measures, str) else measures)
+    ]
     budget = part(Budget, recipe.budget or beside.get("budget", {}), "budget")
     if [budget.epochs, budget.steps, budget.seconds].count(None) == 3:
         budget = Budget(epochs=default_epochs(stream))
     if [budget.epochs, budget.steps, budget.seconds].count(None) != 2:
-        raise UserError(f"budget: got {dict(recipe.budget)}", "one of epochs, steps and seconds", "leave the others out")
+        raise UserError(
+            f"budget: got {dict(recipe.budget)}", "one of epochs, steps and seconds", "leave the others out"
+        )
     engine = part(Engine, recipe.engine, "engine")
     if engine.monitor is None and measures:
         engine = part(Engine, {**recipe.engine, "monitor": measures[0]["name"]}, "engine")
+    _check_method(method["name"], schema, engine)
     if not isinstance(recipe.seed, int) or isinstance(recipe.seed, bool) or recipe.seed < 0:
         raise UserError(f"seed: got {recipe.seed!r}", "a whole number ≥ 0", "write seed=0")
     return Recipe(
@@ -100,6 +109,22 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
         engine=vars(engine),
         seed=recipe.seed,
     )
+
+
+def _check_method(name: str, schema: Schema, engine: Engine) -> None:
+    """Refuse what the method says of itself that it cannot do."""
+    component = registry.load("methods", name)
+    kinds: frozenset[str] = getattr(component, "kinds", frozenset())
+    fields = schema.input.values() if isinstance(schema.input, Mapping) else [schema.input]
+    for given in fields:
+        if kinds and given.kind not in kinds:
+            raise UserError(f"{name} on {given.kind} inputs", " or ".join(sorted(kinds)), "choose another method")
+    if engine.accumulate > 1 and getattr(component, "couples", False):
+        raise UserError(
+            f"engine.accumulate={engine.accumulate} with {name}, whose loss couples the examples of a batch",
+            "engine.accumulate=1",
+            "enlarge data.batch_size instead",
+        )
 
 
 def _settled(spec: Any, stream: Stream) -> Any:

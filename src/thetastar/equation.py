@@ -1,18 +1,16 @@
 """θ* ← A_φ(D, P, L, f_θ): the whole of training.
 
-    stream     D   batches on the device          measures   P   what the valid split is judged by
-    f          f   the model                      method     L   how the risk is formed
-    algorithm  A   how θ moves                    recipe     φ   everything chosen around it
+stream     D   batches on the device          measures   P   what the valid split is judged by
+f          f   the model                      method     L   how the risk is formed
+algorithm  A   how θ moves                    recipe     φ   everything chosen around it
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import torch
 
@@ -20,10 +18,11 @@ from thetastar import registry, resume
 from thetastar.budget import planned_steps
 from thetastar.defaults import completed, open_stream
 from thetastar.distribution import World
-from thetastar.evaluation import Columns, Values, averaged, evaluate
+from thetastar.evaluation import Values, averaged, evaluate
 from thetastar.functional.keys import keyed, reseed, seeded
 from thetastar.guard import Guard
 from thetastar.hardware import choose_device, choose_precision, has_convolution
+from thetastar.outcome import Outcome
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Method, Model, Move, Program, Schema, Stream
 from thetastar.recipe import Engine, Recipe
 from thetastar.run import Run
@@ -33,27 +32,16 @@ from thetastar.trace import Row, Trace
 from thetastar.watch import Watch
 
 
-@dataclass
-class Outcome:
-    """What a run leaves: the program at θ*, where it came from and what was seen on the way."""
-
-    program: Program
-    recipe: Recipe
-    stream: Stream
-    clock: Clock
-    values: Values = field(default_factory=dict[str, float])
-    columns: Columns = field(default_factory=dict[str, torch.Tensor])
-    rows: list[Row] = field(default_factory=list[Row])
-    facts: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
 def assemble(recipe: Recipe, schema: Schema) -> Program:
     """f built from the schema, the method attached to it; initial weights are a function of the seed alone."""
     with seeded(recipe.seed, "init"):
         f: Model = registry.build("models", recipe.model, schema, where="model")
         method: Method = registry.build("methods", recipe.method, where="method")
         method.attach(f, schema)
-    return Program(f, method)
+    program = Program(f, method)
+    if has_convolution(program):
+        program.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return program
 
 
 def fit(
@@ -91,10 +79,7 @@ class Training:
         self.world = World.current()
         self.device = choose_device(self.engine.device)
         stream.to(self.device)
-        program.to(self.device)
-        if has_convolution(program.f):
-            program.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.program = self.world.shard(program)
+        self.program = self.world.shard(program.to(self.device))
         self.precision = choose_precision(self.engine.precision, self.device, program.f, stream.schema.task)
         self.algorithm: Algorithm = registry.build("algorithms", recipe.algorithm, where="algorithm")
         self.moves: Sequence[Move] = program.method.moves(program.f)
@@ -157,7 +142,7 @@ class Training:
             key = t.key(move.name, part)
             reseed(key)
             with keyed(torch.tensor(key)), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
-                return self.program(move.name, batch, t)
+                return self.program(move.name, batch, replace(t, part=part) if part else t)
 
         return loss
 
@@ -192,7 +177,9 @@ class Training:
 
     def judged(self, t: Clock) -> AbstractContextManager[None]:
         """The weights that count: averaged ones where the algorithm keeps them."""
-        weights = {name: value for state in self.states.values() for name, value in self.algorithm.weights(state).items()}
+        weights = {
+            name: value for state in self.states.values() for name, value in self.algorithm.weights(state).items()
+        }
         return averaged(self.program, weights, self.stream, t)
 
     def finish(self) -> Outcome:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from thetastar import registry
 from thetastar.functional.keys import reseed
-from thetastar.protocols import Clock, Measure, Program, Split, Stream
+from thetastar.protocols import Batch, Clock, Measure, Program, Split, Stream
 
 Values = dict[str, float]
 Columns = dict[str, Tensor]
@@ -26,9 +26,13 @@ def evaluate(
     spooled: dict[str, list[Tensor]] = {}
     was = program.training
     program.eval()
+
+    def act(batch: Batch) -> Tensor:
+        return program.method.predict(program.f, batch, frozenset({"action"}), t)["action"]
+
     try:
         with torch.no_grad():
-            for number, batch in enumerate(stream.batches(split, t)):
+            for number, batch in enumerate(stream.batches(split, t, act=act)):
                 reseed(t.key("evaluate", split, number))
                 out = program.method.predict(program.f, batch, wants, t)
                 for spec, measure in zip(measures, built, strict=True):

@@ -24,7 +24,9 @@ def choose_device(wanted: str) -> torch.device:
         device = torch.device(wanted)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise UserError(f"engine.device={wanted} is not here", "auto, cpu or cuda", "write engine.device=auto") from None
+        raise UserError(
+            f"engine.device={wanted} is not here", "auto, cpu or cuda", "write engine.device=auto"
+        ) from None
     return device
 
 

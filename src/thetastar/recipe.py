@@ -139,7 +139,9 @@ def _set(node: Any, keys: list[str], value: Any, assignment: str) -> Any:
     if isinstance(node, list | tuple) and keys[0].isdigit() and int(keys[0]) < len(node):
         return [_set(item, keys[1:], value, assignment) if i == int(keys[0]) else item for i, item in enumerate(node)]
     if not isinstance(node, dict):
-        raise UserError(f"override '{assignment}': '{keys[0]}' is inside {node!r}", "a component", "set the component first")
+        raise UserError(
+            f"override '{assignment}': '{keys[0]}' is inside {node!r}", "a component", "set the component first"
+        )
     return {**node, keys[0]: _set(node.get(keys[0]), keys[1:], value, assignment)}
 
 
@@ -159,7 +161,11 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:float", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:float", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
@@ -167,7 +173,9 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
     list("-+0123456789."),
 )
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def parse_yaml(text: str) -> Any:

@@ -130,8 +130,14 @@ def find(folder: str, name: str) -> Entry:
     kind = kind[:-1] if kind.endswith("s") else kind
     broken = root / folder / f"{name}.py"
     if broken.is_file() and not broken.name.startswith("_"):
-        raise UserError(f"{kind} file {broken.name} does not parse or exports nothing", "valid Python with __all__", "mend the file")
-    raise UserError(f"unknown {kind} '{name}'", f"one of the {len(known)} in `theta list {folder.split('/')[0]}`", nearest(name, known))
+        raise UserError(
+            f"{kind} file {broken.name} does not parse or exports nothing", "valid Python with __all__", "mend the file"
+        )
+    raise UserError(
+        f"unknown {kind} '{name}'",
+        f"one of the {len(known)} in `theta list {folder.split('/')[0]}`",
+        nearest(name, known),
+    )
 
 
 def _module(path: Path) -> Any:
@@ -149,7 +155,9 @@ def _module(path: Path) -> Any:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise UserError(f"{path.name} does not import: {type(error).__name__}: {error}", "a file that imports", "mend the file") from error
+        raise UserError(
+            f"{path.name} does not import: {type(error).__name__}: {error}", "a file that imports", "mend the file"
+        ) from error
     return module
 
 
@@ -236,10 +244,14 @@ def check(annotation: Any, given: Any, place: str) -> Any:
 
     config = pydantic.ConfigDict(arbitrary_types_allowed=True)
     try:
-        value = pydantic.TypeAdapter(annotation, config=None if _is_model(annotation) else config).validate_python(given)
+        value = pydantic.TypeAdapter(annotation, config=None if _is_model(annotation) else config).validate_python(
+            given
+        )
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{place}: got {given!r}", describe(annotation), first["msg"][0].lower() + first["msg"][1:]) from None
+        raise UserError(
+            f"{place}: got {given!r}", describe(annotation), first["msg"][0].lower() + first["msg"][1:]
+        ) from None
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -251,7 +263,12 @@ def describe(annotation: Any) -> str:
     """An annotation in words: 'a number > 0', 'an integer ≥ 1 or none', "one of 'adam', 'sgd'"."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        bounds = [f"{sign} {getattr(limit, attribute):g}" for limit in args[1:] for attribute, sign in _signs if hasattr(limit, attribute)]
+        bounds = [
+            f"{sign} {getattr(limit, attribute):g}"
+            for limit in args[1:]
+            for attribute, sign in _signs
+            if hasattr(limit, attribute)
+        ]
         return " ".join([describe(args[0]), " and ".join(bounds)]).strip()
     if origin is typing.Literal:
         return "one of " + ", ".join(repr(choice) for choice in args)
@@ -261,7 +278,11 @@ def describe(annotation: Any) -> str:
         return " or ".join(describe(a) for a in args)
     words = {float: "a number", int: "an integer", bool: "true or false", str: "a word", type(None): "none"}
     folder = getattr(annotation, "folder", None)
-    return f"a component of {folder}" if folder else words.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    return (
+        f"a component of {folder}"
+        if folder
+        else words.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    )
 
 
 _signs = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
@@ -279,6 +300,8 @@ def _construct(folder: str, full: Mapping[str, Any], context: tuple[Any, ...]) -
         value = full[argument.name]
         if argument.nested and isinstance(value, list):
             value = tuple(_construct(argument.nested, item, ()) for item in value)
+        elif argument.nested == "models" and folder != "models":
+            pass  # a method's own models wait for their schema: it gets the complete spec and builds them in `attach`
         elif argument.nested and isinstance(value, Mapping):
             # a nested model is built from the same schema as the one around it
             value = _construct(argument.nested, value, context if argument.nested == folder else ())

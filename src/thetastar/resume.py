@@ -67,4 +67,6 @@ def blame(training: Training, step: int) -> str:
     batch = next(training.stream.batches("train", t, window * training.engine.accumulate, training.act))
     rows = batch["index"].tolist() if "index" in batch else []
     shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
-    return f"step {step} was skipped: its loss is not finite (epoch {epoch + 1}, rows {shown}); the run goes on without it"
+    return (
+        f"step {step} was skipped: its loss is not finite (epoch {epoch + 1}, rows {shown}); the run goes on without it"
+    )

@@ -1,13 +1,13 @@
 """The run folder: plain files that say what was run, how it went and what came out.
 
-    recipe.yaml         the complete recipe; runs unchanged
-    schema.json         what goes in and out, and the preparation that was fitted on train
-    trace.jsonl         one row a flush
-    measures.json       final values by split, and how often the test split was opened
-    model.safetensors   the Program: f and the method's own state
-    state/step-…/       the checkpoint to resume from
-    columns/*.npy       per-example results, for paired tests
-    provenance.json     versions, commit, data hash, hardware, precision, time
+recipe.yaml         the complete recipe; runs unchanged
+schema.json         what goes in and out, and the preparation that was fitted on train
+trace.jsonl         one row a flush
+measures.json       final values by split, and how often the test split was opened
+model.safetensors   the Program: f and the method's own state
+state/step-…/       the checkpoint to resume from
+columns/*.npy       per-example results, for paired tests
+provenance.json     versions, commit, data hash, hardware, precision, time
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Run:
                 raise UserError(f"{path} is not empty", "a new folder", "choose another --out or resume with --resume")
             (path / "columns").mkdir()
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}", "a folder one can write", "choose another --out") from None
+            raise UserError(
+                f"cannot write {path}: {error.strerror}", "a folder one can write", "choose another --out"
+            ) from None
         run = cls(path)
         run.write_json("provenance.json", {"format": FORMAT, "status": "started"})
         return run
@@ -63,7 +65,11 @@ class Run:
             raise UserError(f"no run folder {path}", "a folder written by theta fit", "see `theta runs`")
         run = cls(path)
         if not (path / "provenance.json").is_file():
-            raise UserError(f"{path} is no run folder: provenance.json is missing", "a folder written by theta fit", "see `theta runs`")
+            raise UserError(
+                f"{path} is no run folder: provenance.json is missing",
+                "a folder written by theta fit",
+                "see `theta runs`",
+            )
         form = run.provenance.get("format", FORMAT)
         if form > FORMAT:
             raise UserError(f"{path} has format {form}", f"at most {FORMAT}", "update thetastar")
@@ -78,7 +84,11 @@ class Run:
         try:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{self.path} is half written: {name} is missing", "a complete run", f"resume it: theta fit --resume {self.path}") from None
+            raise UserError(
+                f"{self.path} is half written: {name} is missing",
+                "a complete run",
+                f"resume it: theta fit --resume {self.path}",
+            ) from None
         except ValueError:
             raise UserError(f"{self.path / name} is damaged", "JSON", "restore it from a copy or train again") from None
 
@@ -106,7 +116,9 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         if not (self.path / "recipe.yaml").is_file():
-            raise UserError(f"{self.path} is half written: recipe.yaml is missing", "a run with a recipe", "train again")
+            raise UserError(
+                f"{self.path} is half written: recipe.yaml is missing", "a run with a recipe", "train again"
+            )
         return Recipe.from_yaml(self.path / "recipe.yaml")
 
     # --- trace -----------------------------------------------------------------------------------------------------
@@ -153,7 +165,9 @@ class Run:
 
     def model(self) -> dict[str, Tensor]:
         if not self.finished or not (self.path / "model.safetensors").is_file():
-            raise UserError(f"{self.path} has no finished model", "a finished run", f"resume it: theta fit --resume {self.path}")
+            raise UserError(
+                f"{self.path} has no finished model", "a finished run", f"resume it: theta fit --resume {self.path}"
+            )
         return load_tensors(self.path / "model.safetensors", self.provenance.get("model_sha256"))
 
     # --- per-example columns -----------------------------------------------------------------------------------------

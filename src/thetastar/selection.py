@@ -25,7 +25,9 @@ class Best:
         self.active = engine.keep == "best" or engine.patience is not None
         specs = {spec["name"]: spec for spec in recipe.measures}
         if self.active and self.monitor not in specs:
-            raise UserError(f"engine.monitor={self.monitor}", "one of the recipe's measures", nearest(str(self.monitor), specs))
+            raise UserError(
+                f"engine.monitor={self.monitor}", "one of the recipe's measures", nearest(str(self.monitor), specs)
+            )
         self.higher = bool(self.active and registry.load("measures", str(self.monitor)).higher_is_better)
         self.value, self.epoch, self.step, self.waited = math.nan, 0, 0, 0
         self.weights: dict[str, Tensor] = {}
@@ -44,7 +46,13 @@ class Best:
         return self.patience is not None and self.waited >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
-        return {"value": self.value, "epoch": self.epoch, "step": self.step, "waited": self.waited, "weights": self.weights}
+        return {
+            "value": self.value,
+            "epoch": self.epoch,
+            "step": self.step,
+            "waited": self.waited,
+            "weights": self.weights,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.value, self.epoch, self.step, self.waited = (state[key] for key in ("value", "epoch", "step", "waited"))

@@ -72,7 +72,11 @@ def load_tensors(path: Path, digest: str | None = None) -> dict[str, Tensor]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "a safetensors file", "check the run folder") from None
     if digest is not None and hashlib.sha256(data).hexdigest() != digest:
-        raise UserError(f"{path} is damaged: its hash is not the recorded one", "the file as it was written", "restore it from a copy")
+        raise UserError(
+            f"{path} is damaged: its hash is not the recorded one",
+            "the file as it was written",
+            "restore it from a copy",
+        )
     try:
         return safetensors.torch.load(data)
     except Exception as error:
@@ -111,7 +115,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError):
         raise UserError(f"{path} is incomplete", "a checkpoint", "delete it and train again") from None
     if not good:
-        raise UserError(f"{path / _REST} is damaged: its hash is not the recorded one", "the file as it was written", "delete it and train again")
+        raise UserError(
+            f"{path / _REST} is damaged: its hash is not the recorded one",
+            "the file as it was written",
+            "delete it and train again",
+        )
     return join_tree(load_tensors(path / _TENSORS, hashes[_TENSORS]), json.loads(data))
 
 

@@ -180,7 +180,9 @@ def fit_shapes(program: Program, tensors: Mapping[str, Tensor], where: Path) -> 
         program.load_state_dict(dict(tensors))
     except RuntimeError as error:
         first = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
-        raise UserError(f"{where}: the weights do not fit the recipe: {first}", "the run's own weights", "train again") from None
+        raise UserError(
+            f"{where}: the weights do not fit the recipe: {first}", "the run's own weights", "train again"
+        ) from None
 
 
 def fit(
@@ -205,15 +207,29 @@ def fit(
     """
     if isinstance(data, tuple) and len(data) == 2:
         data = {"name": "arrays", "inputs": data[0], "targets": data[1]}
-    budget = {key: value for key, value in (("epochs", epochs), ("steps", steps), ("seconds", seconds)) if value is not None}
+    budget = {
+        key: value for key, value in (("epochs", epochs), ("steps", steps), ("seconds", seconds)) if value is not None
+    }
     recipe = Recipe(
-        data=data, model=model, method=method, algorithm=algorithm, measures=measures, budget=budget, engine=engine or {}, seed=seed
+        data=data,
+        model=model,
+        method=method,
+        algorithm=algorithm,
+        measures=measures,
+        budget=budget,
+        engine=engine or {},
+        seed=seed,
     )
     return train(recipe, Path(out) if out else None, watch=watch)
 
 
 def train(
-    recipe: Recipe, out: Path | None = None, *, stream: Stream | None = None, start: Program | None = None, watch: Watch | None = None
+    recipe: Recipe,
+    out: Path | None = None,
+    *,
+    stream: Stream | None = None,
+    start: Program | None = None,
+    watch: Watch | None = None,
 ) -> Star:
     """Train a recipe, into a run folder where one is named; a folder with a checkpoint is continued."""
     run = None
@@ -230,5 +246,3 @@ def train(
     if run:
         star.write(run, outcome.columns)
     return star
-
-

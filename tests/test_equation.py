@@ -1,0 +1,210 @@
+"""The engine's promises: exact resume, exact accumulation, a run that survives bad batches, honest selection."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import thetastar as ts
+from thetastar import equation
+from thetastar.defaults import completed, open_stream
+from thetastar.errors import UserError
+from thetastar.protocols import Clock
+from thetastar.recipe import Recipe
+from thetastar.run import Run
+from thetastar.watch import Watch
+
+
+def recipe(**changes) -> Recipe:
+    base = Recipe(
+        data={"name": "bars", "batch_size": 32},
+        model={"name": "mlp", "widths": [16], "dropout": 0.2, "norm": "batch"},
+        algorithm={"name": "sgd", "lr": 0.05},
+        budget={"epochs": 3},
+        engine={"precision": "float32"},
+        seed=3,
+    )
+    return base.replace(**changes)
+
+
+def weights(outcome: equation.Outcome) -> dict[str, torch.Tensor]:
+    return outcome.program.state_dict()
+
+
+def same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+class Stop(Watch):
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def step(self, step: int, steps: int) -> None:
+        if step == self.at:
+            raise KeyboardInterrupt
+
+
+def test_same_recipe_same_bits_and_another_seed_others() -> None:
+    first, second = equation.fit(recipe()), equation.fit(recipe())
+    assert same_bits(weights(first), weights(second))
+    assert not same_bits(weights(first), weights(equation.fit(recipe(seed=4))))
+
+
+@settings(max_examples=6, deadline=None)
+@given(cut=st.integers(1, 16), best=st.booleans(), ema=st.booleans(), accumulate=st.sampled_from([1, 2]))
+def test_resume_at_any_step_ends_in_the_same_bits(
+    tmp_path_factory, cut: int, best: bool, ema: bool, accumulate: int
+) -> None:
+    engine = {
+        "precision": "float32",
+        "checkpoint": 1e-9,
+        "keep": "best" if best else "last",
+        "accumulate": accumulate,
+    }
+    asked = recipe(engine=engine, algorithm={"name": "adamw", "ema": 0.9 if ema else None})
+    whole = equation.fit(asked)
+    run = Run.create(tmp_path_factory.mktemp("run") / "parts")
+    try:
+        equation.fit(asked, run=run, watch=Stop(cut))
+    except KeyboardInterrupt:
+        assert run.latest() is not None or cut == 1
+    parts = equation.fit(asked, run=run)
+    assert same_bits(weights(whole), weights(parts))
+    assert whole.values == parts.values
+    steps = [row["step"] for row in run.trace()]
+    assert steps == sorted(set(steps)), "the trace says a step twice"
+
+
+@pytest.mark.parametrize("rows", [96, 90], ids=["even", "ragged"])
+@pytest.mark.parametrize("balanced", ["none", "balanced"])
+def test_accumulation_equals_the_large_batch(rows: int, balanced: str) -> None:
+    method = {"name": "supervised", "class_weights": balanced}
+    base = recipe(model={"name": "mlp", "widths": [16]}, method=method)
+    source = {"name": "bars", "rows": rows}
+    small = base.replace(
+        data={"source": source, "name": "resident", "batch_size": 8, "valid": 0.0, "test": 0.0},
+        engine={"precision": "float32", "accumulate": 4},
+    )
+    large = base.replace(data={"source": source, "name": "resident", "batch_size": 32, "valid": 0.0, "test": 0.0})
+    one, other = weights(equation.fit(small)), weights(equation.fit(large))
+    for key in one:
+        torch.testing.assert_close(one[key], other[key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.shows("O4")
+@pytest.mark.parametrize("model", [{"name": "mlp", "norm": "batch", "widths": [16]}, "cnn"])
+def test_a_planted_infinity_costs_one_step_and_is_named(tmp_path: Path, model) -> None:
+    stream = open_stream({"name": "bars", "batch_size": 32})
+    clean = equation.fit(recipe(model=model), stream=copy.deepcopy(stream))
+    row = int(next(stream.batches("train", Clock(3)))["index"][5])
+    stream.columns["input"][row] = math.inf
+    said: list[str] = []
+
+    class Ear(Watch):
+        def say(self, line: str) -> None:
+            said.append(line)
+
+    run = Run.create(tmp_path / "run")
+    outcome = equation.fit(recipe(model=model, budget={"epochs": 8}), run=run, stream=stream, watch=Ear())
+    assert all(torch.isfinite(value).all() for value in weights(outcome).values())
+    skipped = [step for line in run.trace() for step in line.get("skipped", [])]
+    assert len(skipped) == 8, "the bad row is met once an epoch"
+    assert str(row) in said[0] or "…" in said[0]
+    assert "not finite" in said[0]
+    assert outcome.values["accuracy"] >= clean.values["accuracy"] - 0.15
+
+
+def test_early_stopping_restores_the_best_weights_and_names_the_epoch() -> None:
+    asked = recipe(
+        algorithm={"name": "sgd", "lr": 0.5, "schedule": None},
+        budget={"epochs": 60},
+        engine={"precision": "float32", "patience": 3, "monitor": "nll", "evaluations": 60},
+    )
+    seen: list[tuple[int, float]] = []
+
+    class Ear(Watch):
+        def row(self, row) -> None:
+            if "valid.nll" in row:
+                seen.append((row["epoch"], row["valid.nll"]))
+
+    outcome = equation.fit(asked, watch=Ear())
+    epoch, value = min(seen, key=lambda pair: pair[1])
+    assert outcome.facts["stopped_early"]
+    assert outcome.facts["best_epoch"] == epoch
+    assert outcome.facts["steps"] < outcome.facts["planned_steps"]
+    assert outcome.values["nll"] == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.shows("O9")
+def test_averaged_weights_are_the_moving_average_of_the_path() -> None:
+    """θ̄ ← d θ̄ + (1 − d) θ from θ₀, recomputed from a run without averaging."""
+    plain = recipe(model={"name": "mlp", "widths": [8]}, algorithm={"name": "sgd", "lr": 0.05, "schedule": None})
+    path: list[dict[str, torch.Tensor]] = []
+    for steps in range(1, 6):
+        path.append(weights(equation.fit(plain.replace(budget={"steps": steps}))))
+    stream = open_stream(plain.data)
+    average = dict(equation.assemble(completed(plain, stream), stream.schema).state_dict())
+    for point in path:
+        average = {key: 0.8 * average[key].double() + 0.2 * point[key].double() for key in average}
+    asked = plain.replace(algorithm={"name": "sgd", "lr": 0.05, "schedule": None, "ema": 0.8}, budget={"steps": 5})
+    found = weights(equation.fit(asked))
+    for key in ("f.hidden.0.weight", "f.head.bias"):
+        torch.testing.assert_close(found[key].double(), average[key], rtol=1e-5, atol=1e-7)
+
+
+def test_seconds_become_steps_once_and_are_kept() -> None:
+    outcome = equation.fit(recipe(budget={"seconds": 1.0}))
+    assert outcome.facts["steps"] == outcome.facts["planned_steps"] > 1
+
+
+def test_steps_budget_may_end_inside_an_epoch() -> None:
+    assert equation.fit(recipe(budget={"steps": 2})).facts["steps"] == 2
+
+
+def test_precision_bf16_learns_as_well() -> None:
+    outcome = equation.fit(recipe(engine={"precision": "bf16"}, budget={"epochs": 20}))
+    assert outcome.facts["precision"] == "bf16"
+    assert outcome.values["accuracy"] > 0.9
+
+
+def test_test_split_is_opened_by_an_explicit_act_and_counted(tmp_path: Path) -> None:
+    star = ts.fit("bars", model="mlp", epochs=2, out=tmp_path / "run")
+    assert "test" not in star.measures
+    star.test()
+    again = ts.load(tmp_path / "run")
+    again.test()
+    assert len(ts.load(tmp_path / "run").facts["test_openings"]) == 2
+
+
+def test_saved_and_loaded_predicts_the_same_without_the_data(tmp_path: Path) -> None:
+    star = ts.fit("bars", model="cnn", epochs=2)
+    star.save(tmp_path / "run")
+    x = torch.rand(5, 1, 8, 8)
+    loaded = ts.load(tmp_path / "run")
+    assert (star.predict_proba(x) == loaded.predict_proba(x)).all()
+    assert list(star.predict(x)) == list(loaded.predict(x))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": -1}, "seed"),
+        ({"budget": {"epochs": 1, "steps": 2}}, "one of"),
+        ({"budget": {"epoch": 1}}, "epochs"),
+        ({"algorithm": {"name": "sgd", "lr": -0.1}}, "> 0"),
+        ({"model": {"name": "mlp", "widths": "wide"}}, "model.widths"),
+        ({"model": "mpl"}, "mlp"),
+        ({"engine": {"monitor": "acuracy", "keep": "best"}}, "accuracy"),
+    ],
+)
+def test_mistakes_are_one_line_that_says_what_to_do(changes, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        equation.fit(recipe(**changes))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
