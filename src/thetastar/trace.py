@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thetastar.functional.jsonable import strict
 from thetastar.protocols import Aux
 
 Row = dict[str, Any]
@@ -34,7 +35,9 @@ class Trace:
     def flush(self) -> Row:
         """Means over the steps since the last flush, and the steps that were "skipped"; empty where there were none."""
         row: Row = {}
-        values = {name: torch.stack([v.reshape(()).float() for v in column]).tolist() for name, column in self.columns.items()}
+        values = {
+            name: torch.stack([v.reshape(()).float() for v in column]).tolist() for name, column in self.columns.items()
+        }
         lost = [step for step, taken in zip(self.steps, values.pop("finite", []), strict=False) if not taken]
         self.steps, self.columns = [], {}
         for name, column in values.items():
@@ -45,7 +48,10 @@ class Trace:
         return row
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps, "columns": {k: torch.stack([x.reshape(()) for x in v]) for k, v in self.columns.items()}}
+        return {
+            "steps": self.steps,
+            "columns": {k: torch.stack([x.reshape(()) for x in v]) for k, v in self.columns.items()},
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.steps = list(state["steps"])
@@ -55,14 +61,3 @@ class Trace:
 def to_json(row: Row) -> str:
     """One line of strict JSON: what is not finite is written as null."""
     return json.dumps(strict(row), allow_nan=False)
-
-
-def strict(value: Any) -> Any:
-    """Floats that JSON cannot say become None."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(item) for item in value]
-    return value
