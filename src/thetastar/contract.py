@@ -1,7 +1,7 @@
 """The contract that every component keeps, checked on its own `example()`.
 
 documented      a docstring with each argument; defaults pass their own types and ranges; bad arguments are refused
-loss            finite, in float32 and bfloat16; the same value for the same batch and key; nothing written under scratch
+loss            finite, in float32 and bfloat16; the same for the same batch and key; nothing written under scratch
 gradients       reach every parameter that a move declares, and no other parameter waits for one
 learns          repeated steps on one batch lower its loss
 resumes         interrupted and resumed = undisturbed, bit for bit
@@ -80,7 +80,7 @@ def outcome(folder: str, name: str, test: Callable[[str, str], None]) -> Finding
     return Finding(f"{folder}/{name}", label, "ok")
 
 
-# --- what a component is tried on --------------------------------------------------------------------------------------
+# --- what a component is tried on --------------------------------------------------------------------------------
 
 
 def example(folder: str, name: str) -> Recipe:
@@ -133,7 +133,7 @@ def opened(folder: str, name: str) -> Trial:
     return Trial(recipe, stream, training.program, list(training.moves), batch, clock)
 
 
-# --- the checks --------------------------------------------------------------------------------------------------------
+# --- the checks --------------------------------------------------------------------------------------------------
 
 
 def documented(folder: str, name: str) -> None:
@@ -177,7 +177,7 @@ def pure_loss(folder: str, name: str) -> None:
 
 
 def exact_gradients(folder: str, name: str) -> None:
-    """Each move's loss reaches all parameters that the move declares; no parameter that wants a gradient is in no move."""
+    """Each move's loss reaches all the parameters it declares; every parameter that wants a gradient is in a move."""
     trial = opened(folder, name)
     for move in trial.moves:
         trial.program.zero_grad()

@@ -1,4 +1,4 @@
-"""What a recipe leaves out, chosen by the data: every choice is a line that can be said and a value that can be printed."""
+"""What a recipe leaves out, chosen by the data; every choice is a value that can be printed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_stream(data: Any) -> Stream:
 
 
 def data_spec(data: Any) -> Spec:
-    """'digits' → {name: resident, source: {name: digits}}; a path → the source that reads it; a source's arguments go to it."""
+    """'digits' → {name: resident, source: {name: digits}}; a path → the source that reads it."""
     spec = _source_of_path(data) if isinstance(data, str | Path) else dict(registry.as_spec(data, "data"))
     component = registry.load("data", spec["name"])
     if _is_stream(component):

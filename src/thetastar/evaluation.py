@@ -20,7 +20,7 @@ Columns = dict[str, Tensor]
 def evaluate(
     program: Program, stream: Stream, split: Split, measures: Sequence[Mapping[str, Any]], t: Clock
 ) -> tuple[Values, Columns]:
-    """Values of all measures on a split, and the per-example columns of those that have one. In float32, without gradients."""
+    """Values of all measures on a split, and the per-example columns of those that have one; in float32."""
     built: list[Measure] = [registry.build("measures", spec) for spec in measures]
     wants = frozenset[str]().union(*(measure.wants for measure in built))
     spooled: dict[str, list[Tensor]] = {}

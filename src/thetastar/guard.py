@@ -13,8 +13,8 @@ from thetastar.protocols import Aux, Program
 class Guard:
     """Remembers the buffers a step may spoil and restores them where the step was not taken.
 
-    On a CPU these are the running moments that forward passes write, and `observe` is not called for a refused step. On a GPU
-    nothing waits for the host: every buffer is remembered, and put back by a masked copy.
+    On a CPU these are the running moments that forward passes write, and `observe` is not called for a refused step.
+    On a GPU nothing waits for the host: every buffer is remembered, and put back by a masked copy.
     """
 
     def __init__(self, program: Program) -> None:

@@ -33,7 +33,7 @@ class Engine:
 
     Args:
         device: "auto" takes the GPU where there is one.
-        precision: "auto" is bfloat16 autocast where the hardware multiplies it natively and the net is large enough to gain.
+        precision: "auto" is bfloat16 autocast where the hardware multiplies it natively and the net is large enough.
         accumulate: batches per update.
         evaluations: how often at most the valid split is looked at during training.
         monitor: the measure on valid that `patience` and `keep` watch; the first measure by default.
@@ -56,8 +56,8 @@ class Engine:
 class Recipe:
     """The letters of the equation: D, f, L, A, P, how long, around what, and the seed of all randomness.
 
-    Each letter is a name or a spec {"name": …, argument: value}. What is left out (None) is chosen by `completed`, which
-    needs the data: the model by the kind of input, the method and algorithm by the model, the measures by the task.
+    Each letter is a name or a spec {"name": …, argument: value}. What is left out (None) is chosen by `completed`,
+    which needs the data: the model by the kind of input, method and algorithm by the model, measures by the task.
     """
 
     data: Any

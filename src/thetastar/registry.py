@@ -48,7 +48,7 @@ _user_files: dict[str, list[Path]] = {}
 
 
 def include(path: Path) -> list[Entry]:
-    """Register a file from outside the package; each exported name goes to the folder of its base class or return type."""
+    """Register a file from outside the package; a name goes to the folder of its base class or return type."""
     path = path.resolve()
     if not path.is_file():
         raise UserError(f"no file {path}", "a Python file with components", "check the path after --with")
@@ -59,7 +59,7 @@ def include(path: Path) -> list[Entry]:
         if folder is None:
             raise UserError(
                 f"{path.name}: '{name}' is no component",
-                "a subclass of Method, Model, Stream, Source, Measure, Algorithm or Schedule, or a function annotated to return one",
+                "a subclass of Method, Model, Stream, Source, Measure or Algorithm, or a function annotated to return one",
                 "name its base class or return type",
             )
         paths = _user_files.setdefault(folder, [])
@@ -148,7 +148,8 @@ def _module(path: Path) -> Any:
     if known is not None and getattr(known, "__file__", None) == str(path):
         return known
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

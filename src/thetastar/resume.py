@@ -44,7 +44,7 @@ def state(training: Training) -> dict[str, Any]:
 
 
 def restore(training: Training, saved: Mapping[str, Any]) -> None:
-    """The inverse of `state`; precision and threads are those of the first part of the run, since bits depend on them."""
+    """The inverse of `state`; precision and threads stay those of the first part, since bits depend on them."""
     known = saved["facts"]
     training.step, training.stopped = saved["step"], saved["stopped"]
     training.steps, training.seconds = known["planned_steps"], known["seconds"]
@@ -61,7 +61,7 @@ def restore(training: Training, saved: Mapping[str, Any]) -> None:
 
 
 def blame(training: Training, step: int) -> str:
-    """Which batch made the loss of a step non-finite: batches are a function of (seed, step), so it can be asked for again."""
+    """Which batch made the loss of a step non-finite: a function of (seed, step), it can be asked for again."""
     epoch, window = divmod(step, training.windows)
     t = Clock(training.recipe.seed, step, training.steps, epoch, training.world.rank)
     batch = next(training.stream.batches("train", t, window * training.engine.accumulate, training.act))

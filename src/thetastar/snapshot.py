@@ -1,4 +1,4 @@
-"""Trees of tensors and JSON values to files and back: safetensors for the tensors, JSON for the rest, hashes for both."""
+"""Trees of tensors and JSON values to files and back: safetensors and JSON, with hashes of both."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from thetastar import equation, registry
 from thetastar.defaults import open_stream
 from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
+from thetastar.functional.keys import seeded
 from thetastar.hardware import provenance
 from thetastar.protocols import Batch, Clock, Program, Schema, Source, Split, Stream
 from thetastar.recipe import Recipe
@@ -87,7 +88,8 @@ class Star:
         parts: list[dict[str, Tensor]] = []
         for start in range(0, len(x), batch_size):
             piece = {"input": x[start : start + batch_size].to(device)}
-            parts.append(self.program.method.predict(self.program.f, piece, wants, self.clock))
+            with seeded(self.recipe.seed, "outputs", start):  # what is sampled is a function of the seed too
+                parts.append(self.program.method.predict(self.program.f, piece, wants, self.clock))
         return {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
 
     def predict(self, raw: Any) -> np.ndarray[Any, Any]:
@@ -121,7 +123,7 @@ class Star:
             self._write_measures(self.run)
         return values
 
-    # --- folders -------------------------------------------------------------------------------------------------------
+    # --- folders --------------------------------------------------------------------------------------------------
 
     def _write_measures(self, run: Run) -> None:
         run.write_json("measures.json", {**self.measures, "facts": self.facts})
