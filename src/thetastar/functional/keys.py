@@ -1,8 +1,8 @@
 """Randomness as a function of what it is for: every draw is keyed, none depends on what ran before.
 
-A *key* is a 63-bit integer mixed from (seed, step, purpose, …). `reseed` makes the default generators continue from a key;
-`keyed` hands layers such as dropout a stream of sub-keys that may be a batched tensor, so that each member of a vmapped
-population draws exactly the masks that it would draw alone.
+A *key* is a 63-bit integer mixed from (seed, step, purpose, …). `reseed` makes the default generators continue from
+a key; `keyed` hands layers such as dropout a stream of sub-keys that may be a batched tensor, so that each member of
+a vmapped population draws exactly the masks that it would draw alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def seeded(*parts: int | str) -> Iterator[None]:
 
 # --- keys as tensors: the stream from which layers draw -------------------------------------------------------------
 
-# Multiplicative hashing on int64 with logical shifts (Stafford 2011, "Better bit mixing", variant 13 of MurmurHash3's finaliser).
+# Multiplicative hashing on int64 with logical shifts (Stafford 2011, "Better bit mixing", variant 13 of MurmurHash3's
+# finaliser).
 _C1 = -4658895280553007687  # 0xBF58476D1CE4E5B9 as a signed 64-bit integer
 _C2 = -7723592293110705685  # 0x94D049BB133111EB
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15
@@ -92,7 +93,8 @@ def next_key(device: torch.device) -> Tensor:
         return torch.randint(_MASK, (), device=device)
     scope = _scopes[-1]
     scope.count += 1
-    return scramble(scope.key.to(device) + scope.count * _GOLDEN)
+    step = ((scope.count * _GOLDEN + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)  # wrapped to 64 bits, as tensors do
+    return scramble(scope.key.to(device) + step)
 
 
 def uniform(key: Tensor, shape: torch.Size | tuple[int, ...], device: torch.device) -> Tensor:
