@@ -35,9 +35,7 @@ class Trace:
     def flush(self) -> Row:
         """Means over the steps since the last flush, and the steps that were "skipped"; empty where there were none."""
         row: Row = {}
-        values = {
-            name: torch.stack([v.reshape(()).float() for v in column]).tolist() for name, column in self.columns.items()
-        }
+        values = {name: column.tolist() for name, column in self._stacked().items()}
         lost = [step for step, taken in zip(self.steps, values.pop("finite", []), strict=False) if not taken]
         self.steps, self.columns = [], {}
         for name, column in values.items():
@@ -48,10 +46,11 @@ class Trace:
         return row
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "steps": self.steps,
-            "columns": {k: torch.stack([x.reshape(()) for x in v]) for k, v in self.columns.items()},
-        }
+        return {"steps": self.steps, "columns": self._stacked()}
+
+    def _stacked(self) -> dict[str, Tensor]:
+        """One tensor a name, so that a single transfer fetches it."""
+        return {name: torch.stack([value.reshape(()) for value in column]) for name, column in self.columns.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.steps = list(state["steps"])

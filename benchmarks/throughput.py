@@ -1,0 +1,150 @@
+"""Training throughput as a ratio to a bare hand-written loop and to a plain DataLoader loop.
+
+    python -m benchmarks.throughput [--repeats 9] [--out benchmarks/results/throughput.json]
+
+The three loops train the same net from the same weights on the same uint8 images with the same fused optimiser and
+precision. They take turns in one process, so that what disturbs the machine disturbs all of them; medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from thetastar import equation, registry
+from thetastar.defaults import completed
+from thetastar.hardware import provenance
+from thetastar.recipe import Recipe
+from thetastar.watch import Watch
+
+ROWS = 20_000
+Loop = Callable[[int], None]
+
+
+def images() -> tuple[Tensor, Tensor]:
+    """Random images of MNIST's shape: speed does not depend on what they show."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (ROWS, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    return pixels, torch.randint(0, 10, (ROWS,), generator=generator)
+
+
+def prepared(model: str, batch_size: int, precision: str) -> equation.Training:
+    pixels, labels = images()
+    source = {"name": "arrays", "inputs": pixels, "targets": labels}
+    data = {"name": "resident", "source": source, "batch_size": batch_size, "valid": 0.0, "test": 0.0}
+    stream = registry.build("data", data)
+    recipe = completed(Recipe(data=data, model=model, engine={"precision": precision}), stream)
+    training = equation.Training(recipe, stream, equation.assemble(recipe, stream.schema), None, Watch())
+    training.steps = 1_000_000
+    return training
+
+
+def ours(training: equation.Training) -> Loop:
+    def run(steps: int) -> None:
+        batches = training.stream.batches("train", training.clock(), 0, training.act)
+        for _ in range(steps):
+            training.one_step([next(batches)])
+        training.trace.flush()
+
+    return run
+
+
+def update(f: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, precision: str) -> None:
+    optimiser.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        loss = nn.functional.cross_entropy(f(x), y)
+    loss.backward()
+    optimiser.step()
+
+
+def bare(f: nn.Module, batch_size: int, precision: str) -> Loop:
+    """The loop that one writes by hand: shuffle, index, forward, backward, step."""
+    pixels, labels = images()
+    pixels = pixels.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(f.parameters(), lr=1e-3, fused=True)
+
+    def run(steps: int) -> None:
+        order = torch.randperm(ROWS)
+        for step in range(steps):
+            index = order[step * batch_size : (step + 1) * batch_size]
+            update(f, optimiser, pixels[index].float().mul_(1 / 255), labels[index], precision)
+
+    return run
+
+
+def loader(f: nn.Module, batch_size: int, precision: str) -> Loop:
+    """The loop of the tutorials: a TensorDataset behind a DataLoader."""
+    pixels, labels = images()
+    optimiser = torch.optim.AdamW(f.parameters(), lr=1e-3, fused=True)
+    source = DataLoader(TensorDataset(pixels.float() / 255, labels), batch_size, shuffle=True)
+
+    def run(steps: int) -> None:
+        for step, (x, y) in enumerate(source):
+            if step == steps:
+                return
+            update(f, optimiser, x, y, precision)
+
+    return run
+
+
+def measure(model: str, batch_size: int, precision: str, repeats: int) -> dict[str, object]:
+    training = prepared(model, batch_size, precision)
+    f = training.program.f.train()
+    loops = {
+        "ours": ours(training),
+        "bare": bare(copy.deepcopy(f), batch_size, precision),
+        "loader": loader(copy.deepcopy(f), batch_size, precision),
+    }
+    steps = max(ROWS // batch_size // (1 if model == "mlp" else 4), 5)
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    for run in loops.values():
+        run(3)
+    for turn in range(repeats):
+        names = list(loops)
+        for name in names[turn % 3 :] + names[: turn % 3]:
+            began = time.perf_counter()
+            loops[name](steps)
+            seconds[name].append(time.perf_counter() - began)
+    middle = {name: statistics.median(values) for name, values in seconds.items()}
+    ratios = sorted(b / o for b, o in zip(seconds["bare"], seconds["ours"], strict=True))
+    return {
+        "model": model,
+        "batch": batch_size,
+        "precision": precision,
+        "images_per_second": round(steps * batch_size / middle["ours"]),
+        "to_bare": round(middle["bare"] / middle["ours"], 3),
+        "to_bare_quartiles": [round(ratios[len(ratios) // 4], 3), round(ratios[3 * len(ratios) // 4], 3)],
+        "to_loader": round(middle["loader"] / middle["ours"], 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--precision", choices=["auto", "float32", "bf16"], default="auto")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    rows: list[dict[str, object]] = []
+    for model in ("mlp", "cnn"):
+        for batch_size in (128, 512):
+            precision = prepared(model, batch_size, options.precision).precision
+            rows.append(measure(model, batch_size, precision, options.repeats))
+            print(
+                "{model} batch {batch} {precision}: {to_bare:.2f} × bare loop {to_bare_quartiles}, "
+                "{to_loader:.2f} × DataLoader loop".format(**rows[-1])
+            )
+    if options.out:
+        options.out.write_text(json.dumps({"rows": rows, "provenance": provenance()}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
