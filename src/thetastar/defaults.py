@@ -29,11 +29,11 @@ def open_stream(data: Any) -> Stream:
 
 def data_spec(data: Any) -> Spec:
     """'digits' → {name: resident, source: {name: digits}}; a path → the source that reads it."""
-    spec = _source_of_path(data) if isinstance(data, str | Path) else dict(registry.as_spec(data, "data"))
+    spec = _resolved(data, "data")
     component = registry.load("data", spec["name"])
     if _is_stream(component):
-        if isinstance(spec.get("source"), str | Path):
-            spec["source"] = _source_of_path(spec["source"])
+        if isinstance(spec.get("source"), str | Path | Mapping):
+            spec["source"] = _resolved(spec["source"], "data.source")
         return spec
     outer = registry.arguments(registry.load("data", "resident"))
     inner = registry.arguments(component)
@@ -50,12 +50,23 @@ def _is_stream(component: Any) -> bool:
     return (isinstance(made, type) and issubclass(made, Stream)) or made == "Stream"
 
 
+def _resolved(data: Any, where: str) -> Spec:
+    """A spec whose name is a component: a path, alone or as the name of a spec, becomes the source that reads it."""
+    if isinstance(data, str | Path):
+        return _source_of_path(data)
+    spec = registry.as_spec(data, where)
+    return {**_source_of_path(spec["name"]), **{key: value for key, value in spec.items() if key != "name"}}
+
+
 def _source_of_path(data: str | Path) -> Spec:
     text = str(data)
-    if not isinstance(data, Path) and text in registry.entries("data"):
-        return {"name": text}
+    name = text.replace("-", "_")
+    if not isinstance(data, Path) and name in registry.entries("data"):
+        return {"name": name}
     path = Path(text).expanduser()
-    if path.suffix.lower() in TABLES and (path.is_file() or path.suffix):
+    if _holds_pictures(path):
+        return {"name": "parquet_images", "path": str(path)}
+    if path.suffix.lower() in TABLES:
         return {"name": "table", "path": str(path)}
     if path.is_dir():
         return {"name": "folder", "path": str(path)}
@@ -69,12 +80,28 @@ def _source_of_path(data: str | Path) -> Spec:
     )
 
 
+def _holds_pictures(path: Path) -> bool:
+    """Whether a Parquet file, or a folder of them, has the hub's image column."""
+    if path.is_dir():
+        return any(path.glob("*.parquet"))
+    if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
+        return False
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        schema = parquet.read_schema(path)
+    except (pyarrow.ArrowInvalid, OSError):
+        return False  # the source that reads tables says what is wrong with the file
+    return any(pyarrow.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0 for column in schema)
+
+
 def completed(recipe: Recipe, stream: Stream) -> Recipe:
     """The recipe with every component, argument and number filled in."""
     schema = stream.schema
     model = _named(recipe.model, lambda: default_model(schema))
     model = registry.complete("models", model, "model")
-    beside = dict(getattr(registry.load("models", model["name"]), "companions", {}))
+    beside = {**stream.companions, **getattr(registry.load("models", model["name"]), "companions", {})}
     method = registry.complete("methods", _named(recipe.method, lambda: beside.get("method", "supervised")), "method")
     beside = {**getattr(registry.load("methods", method["name"]), "companions", {}), **beside}
     algorithm = registry.complete(

@@ -1,0 +1,1 @@
+"""How raw files become tensors: reading, decoding, caching, encoding. Nothing here is a component."""

@@ -1,0 +1,156 @@
+"""Tables from files and from Python, and their columns as numbers or words."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from thetastar.errors import UserError, nearest
+
+PARQUET = (".parquet", ".pq")
+MISSING = ("?", "")  # beside pandas' own: NA, N/A, NaN, null, None, …
+INDEX_NAMES = ("", "id", "index", "unnamed: 0")
+
+
+def read_table(path: Path, said: list[str]) -> pd.DataFrame:
+    """The rows of a CSV, TSV or Parquet file, or a UserError that says what is wrong with it."""
+    expected = "a CSV, TSV or Parquet file"
+    try:
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty", "a table with a line of column names", "check the file")
+        frame = pd.read_parquet(path) if path.suffix.lower() in PARQUET else _read_text(path, said)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist", expected, "check the path") from None
+    except UserError:
+        raise
+    except UnicodeDecodeError as error:
+        got = f"{path} is not UTF-8 text (byte {error.start})"
+        raise UserError(got, expected, "save it as UTF-8 or Parquet") from None
+    # pandas and pyarrow report broken content as kinds of ValueError or OSError
+    except (ValueError, csv.Error, OSError) as error:
+        reason = getattr(error, "strerror", None)
+        got = f"cannot read {path}: {reason}" if reason else f"{path} does not parse: {error}"
+        raise UserError(got, expected, "check the path and permissions" if reason else "mend the file") from None
+    if len(frame) == 0:
+        raise UserError(f"{path} has column names but no rows", "at least one row", "check the file")
+    return frame
+
+
+def _read_text(path: Path, said: list[str]) -> pd.DataFrame:
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+    if separator not in first:
+        found = next((other for other in (",", ";", "\t") if other in first), separator)
+        if found != separator:
+            said.append(f"columns are separated by {found!r}")
+        separator = found
+    options = {"encoding": "utf-8-sig", "na_values": ["?"], "skipinitialspace": True, "low_memory": False}
+    frame = pd.read_csv(path, sep=separator, **options)
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus of every row for an index
+        raise UserError(f"{path}: rows have more values than there are names", "as many of each", "mend the first line")
+    return frame
+
+
+def content_hash(path: Path) -> str:
+    """Of the file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def frame_hash(frame: pd.DataFrame) -> str:
+    """Of the values and names, not of the index."""
+    digest = hashlib.sha256("\0".join(map(str, frame.columns)).encode())
+    for number in range(frame.shape[1]):
+        kind_of(frame.iloc[:, number])  # refuses what cannot be hashed
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def kind_of(column: pd.Series) -> Literal["number", "words"]:
+    """Categories and truth values are words, dates are numbers (of days)."""
+    kind, name = column.dtype, column.name
+    if isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(kind):
+        return "words"
+    if pd.api.types.is_complex_dtype(kind):
+        raise UserError(f"column '{name}' holds complex numbers", "numbers or words", "split it into two columns")
+    if pd.api.types.is_numeric_dtype(kind) or kind.kind in "mM":
+        return "number"
+    if kind != np.dtype(object):
+        return "words"
+    types = {type(value) for value in column.dropna()}
+    odd = sorted(found.__name__ for found in types if issubclass(found, list | tuple | dict | set | bytes | np.ndarray))
+    if odd:
+        raise UserError(f"column '{name}' holds values of type {odd[0]}", "numbers or words", "leave it out with drop")
+    numbers = all(issubclass(found, int | float | np.number) and found is not bool for found in types)
+    return "number" if types and numbers else "words"
+
+
+def as_numbers(column: pd.Series) -> NDArray[np.float64]:
+    """Missing and infinite values become NaN; a date becomes days since 1970."""
+    if column.dtype.kind in "mM":
+        start = pd.Timestamp(0, tz=getattr(column.dtype, "tz", None)) if column.dtype.kind == "M" else pd.Timedelta(0)
+        return ((column - start) / pd.Timedelta(days=1)).to_numpy(np.float64, na_value=np.nan)
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        words = as_words(column)
+        column = pd.to_numeric(words, errors="coerce")
+        wrong = words[column.isna() & words.notna()]
+        if len(wrong):
+            raise UserError(
+                f"column '{column.name}' holds '{wrong.iloc[0]}'", "numbers, as in training", "mend that value"
+            )
+    values = column.to_numpy(np.float64, na_value=np.nan).copy()
+    with np.errstate(over="ignore"):
+        values[~np.isfinite(values.astype(np.float32))] = np.nan
+    return values
+
+
+def as_words(column: pd.Series) -> pd.Series:
+    """Stripped words; missing ones are NaN."""
+    words = column if column.dtype == "str" else column.astype(object).map(str, na_action="ignore").astype("str")
+    words = words.str.strip()
+    return words.mask(words.isin(MISSING))
+
+
+def frame_of(raw: Any, names: Sequence[str]) -> pd.DataFrame:
+    """What a user hands to `predict`: a frame, a file, a row or rows, by name or in the order of `names`."""
+    if isinstance(raw, pd.DataFrame):
+        frame = raw
+    elif isinstance(raw, str | Path):
+        frame = read_table(Path(raw).expanduser(), [])
+    elif isinstance(raw, Mapping):
+        single = not any(pd.api.types.is_list_like(value) for value in raw.values())
+        frame = pd.DataFrame([raw]) if single else pd.DataFrame(raw)
+    elif isinstance(raw, Sequence) and len(raw) and all(isinstance(row, Mapping) for row in raw):
+        frame = pd.DataFrame(list(raw))
+    else:
+        frame = _by_position(raw, names)
+    return frame.rename(columns=lambda name: str(name).strip())
+
+
+def _by_position(raw: Any, names: Sequence[str]) -> pd.DataFrame:
+    rows = raw.tolist() if hasattr(raw, "tolist") else raw
+    if isinstance(rows, Sequence) and len(rows) and not isinstance(rows[0], Sequence | np.ndarray):
+        rows = [rows]
+    if not isinstance(rows, Sequence) or not len(rows) or any(len(row) != len(names) for row in rows):
+        got = "rows that do not fit the table"
+        raise UserError(got, f"{len(names)} values each: {', '.join(names)}", "give them by name")
+    return pd.DataFrame([list(row) for row in rows], columns=list(names))
+
+
+def match(frame: pd.DataFrame, used: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
+    """The used columns by name, or a UserError with the difference. Columns beyond them are left alone."""
+    absent = [name for name in used if name not in frame.columns]
+    if absent:
+        extra = [name for name in frame.columns if name not in known]
+        got = f"columns missing: {', '.join(absent)}" + (f"; not known: {', '.join(extra)}" if extra else "")
+        hint = nearest(absent[0], extra) if extra and len(absent) == 1 else "give every column a value or a blank"
+        raise UserError(got, f"{', '.join(used)}", hint)
+    return frame
