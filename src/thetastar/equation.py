@@ -21,7 +21,7 @@ from thetastar.distribution import World
 from thetastar.evaluation import Values, averaged, evaluate
 from thetastar.functional.keys import keyed, reseed, seeded
 from thetastar.guard import Guard
-from thetastar.hardware import choose_device, choose_precision, has_convolution
+from thetastar.hardware import channels_last, choose_device, choose_precision
 from thetastar.outcome import Outcome
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Method, Model, Move, Program, Schema, Stream
 from thetastar.recipe import Engine, Recipe
@@ -38,10 +38,7 @@ def assemble(recipe: Recipe, schema: Schema) -> Program:
         f: Model = registry.build("models", recipe.model, schema, where="model")
         method: Method = registry.build("methods", recipe.method, where="method")
         method.attach(f, schema)
-    program = Program(f, method)
-    if has_convolution(program):
-        program.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return program
+    return channels_last(Program(f, method))
 
 
 def fit(
@@ -142,7 +139,7 @@ class Training:
             key = t.key(move.name, part)
             reseed(key)
             with keyed(torch.tensor(key)), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
-                return self.program(move.name, batch, replace(t, part=part) if part else t)
+                return self.program(move.name, batch, t.at(part))
 
         return loss
 

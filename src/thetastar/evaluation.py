@@ -70,9 +70,10 @@ def averaged(program: Program, weights: Mapping[str, Tensor], stream: Stream, t:
 
 
 def recalibrate(program: Program, norms: Sequence[Any], stream: Stream, t: Clock, batches: int = 50) -> None:
-    """Moments of batch norm as plain averages over training batches at fixed weights."""
+    """Moments of batch norm as plain averages over training batches; layers that f does without keep theirs."""
     if not norms:
         return
+    before = [{name: buffer.clone() for name, buffer in layer.named_buffers(recurse=False)} for layer in norms]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.reset_running_stats()
@@ -87,5 +88,8 @@ def recalibrate(program: Program, norms: Sequence[Any], stream: Stream, t: Clock
             program.f(batch["input"])
     finally:
         program.train(was)
-        for layer, momentum in zip(norms, momenta, strict=True):
+        for layer, momentum, moments in zip(norms, momenta, before, strict=True):
             layer.momentum = momentum
+            if not layer.num_batches_tracked.any():
+                for name, buffer in layer.named_buffers(recurse=False):
+                    buffer.copy_(moments[name])

@@ -34,11 +34,16 @@ class Clock:
     steps: int = 1
     epoch: int = 0
     rank: int = 0
+    part: int = 0  # of the window, where a step sums several batches
 
     @property
     def progress(self) -> float:
         """Share of the run that is over, in [0, 1]."""
         return min(self.step / max(self.steps, 1), 1.0)
+
+    def at(self, part: int) -> Clock:
+        """The same moment, at another batch of the window."""
+        return dataclasses.replace(self, part=part) if part else self
 
     def key(self, *salt: int | str) -> int:
         """A 63-bit key for a draw at this step, for the purpose named by `salt`."""
@@ -124,12 +129,16 @@ class Aux:
 
 @dataclass(frozen=True)
 class Move:
-    """One kind of step: `name` is the method's loss function, taken on every `every`-th step over exactly these parameters."""
+    """One kind of step: `name` is the method's loss function, taken on every `every`-th step over exactly these parameters.
+
+    `stacked` parameters hold independent members along their first axis: shapes and norms are then those of one member.
+    """
 
     name: str
     parameters: dict[str, Parameter]
     every: int = 1
     scale: float = 1.0
+    stacked: bool = False
 
 
 class Model(nn.Module, ABC):
@@ -187,6 +196,16 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash of the content: equal data, equal fingerprint."""
+
+
+class Augment(ABC):
+    """A random change of inputs alone, batched on their device; each example draws its own parameters."""
+
+    folder: ClassVar[str] = "data/augment"
+
+    @abstractmethod
+    def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """(batch, …) → the same shape; drawn from `generator`, or from the default one."""
 
 
 class Stream(ABC):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from thetastar.functional.gradients import finite, gradients, norm, window_gradient
+from thetastar.functional.gradients import clip, finite, gradients, window_gradient
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Move, Schedule
 
 __all__: list[str] = []
@@ -43,13 +43,14 @@ class Descent(Algorithm):
     def optimiser(self, groups: list[dict[str, Any]], fused: bool | None) -> torch.optim.Optimizer:
         """The rule, as torch has it."""
 
-    def decays(self, name: str, parameter: Parameter) -> bool:
+    def decays(self, name: str, parameter: Tensor) -> bool:
         """Weight decay acts on matrices and kernels; biases and gains are left alone."""
         return parameter.ndim > 1
 
     def init(self, move: Move) -> Descending:
-        decayed = [p for n, p in move.parameters.items() if self.decays(n, p)]
-        plain = [p for n, p in move.parameters.items() if not self.decays(n, p)]
+        shown = {n: p[0] if move.stacked else p for n, p in move.parameters.items()}
+        decayed = [p for n, p in move.parameters.items() if self.decays(n, shown[n])]
+        plain = [p for n, p in move.parameters.items() if not self.decays(n, shown[n])]
         groups: list[dict[str, Any]] = [{"params": decayed}] if decayed else []
         if plain:
             groups.append({"params": plain, "weight_decay": 0.0})
@@ -70,9 +71,7 @@ class Descent(Algorithm):
             torch._foreach_div_(grads, aux.weight)
         aux.finite = finite(aux.log["loss"], grads)
         if self.clip is not None:
-            size = norm(grads)
-            torch._foreach_mul_(grads, (self.clip / (size + 1e-6)).clamp(max=1.0))
-            aux.log["gradient_norm"] = size
+            aux.log["gradient_norm"] = clip(grads, self.clip, move.stacked)
         self._step(state.optimiser, aux.finite)
         if self.ema is not None:
             torch._foreach_lerp_(list(state.average.values()), [p.detach() for p in state.parameters], 1.0 - self.ema)

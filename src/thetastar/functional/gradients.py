@@ -58,6 +58,19 @@ def norm(tensors: Sequence[Tensor]) -> Tensor:
     return total
 
 
+def clip(tensors: Sequence[Tensor], limit: float, stacked: bool = False) -> Tensor:
+    """g ← g · min(1, limit / ‖g‖₂) in place, each member of a stack by its own norm; the (largest) norm before."""
+    if not stacked:
+        size = norm(tensors)
+        torch._foreach_mul_(list(tensors), (limit / (size + 1e-6)).clamp(max=1.0))
+        return size
+    each = torch.stack([tensor.flatten(1).norm(dim=1) for tensor in tensors]).norm(dim=0)  # (members,)
+    factor = (limit / (each + 1e-6)).clamp(max=1.0)
+    for tensor in tensors:
+        tensor.mul_(factor.view(-1, *[1] * (tensor.ndim - 1)))
+    return each.max()
+
+
 def _whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[attr-defined]
 
