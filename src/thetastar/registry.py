@@ -233,6 +233,8 @@ def _checked(argument: Argument, given: Any, place: str) -> Any:
     if argument.nested:
         if given is None:
             return None
+        if isinstance(given, str | Mapping) and tuple in _origins(argument.annotation):
+            given = [given]
         if isinstance(given, list | tuple):
             return [complete(argument.nested, item, place) for item in given]
         return complete(argument.nested, given, place) if isinstance(given, str | Mapping) else given

@@ -10,7 +10,7 @@ from torch import Tensor
 from thetastar.errors import UserError
 from thetastar.functional.keys import generator
 from thetastar.functional.splits import split_rows
-from thetastar.protocols import Act, Batch, Clock, Source, Split, Stream
+from thetastar.protocols import Act, Augment, Batch, Clock, Source, Split, Stream
 from thetastar.registry import BelowOne, Count
 
 __all__ = ["resident"]
@@ -26,6 +26,7 @@ class resident(Stream):
         test: share held out and sealed, where the source gives no test split.
         split_seed: of the drawn splits; the same for every seed of a run unless asked otherwise.
         drop_last: leave out the last, smaller training batch.
+        augment: random changes of the training inputs, one after the other.
     """
 
     def __init__(
@@ -37,16 +38,17 @@ class resident(Stream):
         test: BelowOne = 0.2,
         split_seed: int = 0,
         drop_last: bool = False,
+        augment: tuple[Augment, ...] = (),
     ) -> None:
         self.source = source
-        self.said = list(source.said)
         self.rows = split_rows(source.rows, source.strata, source.given, valid, test, split_seed)
         train = len(self.rows["train"])
         if train < 2:
             raise UserError(f"{source.name} leaves {train} rows to train on", "at least 2", "lower data.valid and data.test")
         self.schema, self.columns = source.prepare(self.rows["train"])
+        self.said = list(source.said)  # preparation, too, takes decisions
         self.batch_size = min(batch_size or (128 if train >= 10_000 else 64 if train >= 1_000 else 32), train)
-        self.drop_last = drop_last
+        self.drop_last, self.augment = drop_last, augment
         self.device = torch.device("cpu")
         self._index = {name: torch.from_numpy(rows) for name, rows in self.rows.items()}
         given = sorted(source.given or {})
@@ -81,7 +83,10 @@ class resident(Stream):
         order = self.order(split, t).to(self.device)
         size = self.batch_size
         for number in range(skip, self.length(split)):
-            yield self.gather(order[number * size : (number + 1) * size])
+            batch = self.gather(order[number * size : (number + 1) * size])
+            if split == "train":
+                batch["input"] = augmented(batch["input"], self.augment, t.seed, "augment", t.epoch, number)
+            yield batch
 
     def gather(self, index: Tensor) -> Batch:
         """The batch of some rows; images become floats in [0, 1]."""
@@ -104,3 +109,13 @@ def take(column: Tensor, index: Tensor) -> Tensor:
     rows, channels, height, width = column.shape
     flat = column.permute(0, 2, 3, 1).reshape(rows, -1)  # (rows, height · width · channels), a view of channels-last memory
     return flat.index_select(0, index).view(-1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def augmented(x: Tensor, augment: tuple[Augment, ...], *key: int | str) -> Tensor:
+    """`x` through each change in turn; all of their randomness is a function of `key`."""
+    if not augment:
+        return x
+    source = generator(*key, device=x.device)
+    for change in augment:
+        x = change(x, source)
+    return x

@@ -1,0 +1,1 @@
+"""Random changes of inputs, batched on their device."""

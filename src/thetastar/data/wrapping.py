@@ -1,0 +1,64 @@
+"""Streams around a resident one: what they share beside the training batches that each makes in its own way."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import torch
+
+from thetastar.data.augment.noise import noise
+from thetastar.data.augment.shift import shift
+from thetastar.data.resident import resident
+from thetastar.protocols import Act, Augment, Batch, Clock, Field, Schema, Source, Split, Stream
+
+__all__: list[str] = []
+
+
+class Wrapping(Stream):
+    """A resident stream whose training batches are made anew; valid and test pass through untouched.
+
+    Args:
+        inner: the stream within, its training batches all of one size.
+        augment: changes that make a view; None chooses by the kind of input.
+    """
+
+    def __init__(self, inner: resident, augment: tuple[Augment, ...] | None) -> None:
+        self.inner, self.schema, self.batch_size = inner, inner.schema, inner.batch_size
+        self.augment = default_augment(self.schema) if augment is None else augment
+        names = " and ".join(type(change).__name__ for change in self.augment)
+        self.said = [*inner.said, f"views of an example differ by {names or 'nothing'}"]
+
+    @property
+    def source(self) -> Source:
+        return self.inner.source
+
+    @property
+    def fingerprint(self) -> str:
+        return self.inner.fingerprint
+
+    def size(self, split: Split) -> int:
+        return self.inner.size(split)
+
+    def length(self, split: Split) -> int:
+        return self.inner.length(split)
+
+    def to(self, device: torch.device) -> None:
+        self.inner.to(device)
+
+    def sample(self, split: Split, count: int) -> Batch:
+        """The first `count` examples of a split."""
+        return self.inner.sample(split, count)
+
+    def batches(self, split: Split, t: Clock, skip: int = 0, act: Act | None = None) -> Iterator[Batch]:
+        return self.training(t, skip) if split == "train" else self.inner.batches(split, t, skip)
+
+    @abstractmethod
+    def training(self, t: Clock, skip: int) -> Iterator[Batch]:
+        """One pass over the training split, from batch `skip` on."""
+
+
+def default_augment(schema: Schema) -> tuple[Augment, ...]:
+    """Shift and noise for images, noise for vectors: changes that hardly ever change what an example is."""
+    image = isinstance(schema.input, Field) and schema.input.kind == "image"
+    return (shift(), noise()) if image else (noise(),)
