@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from thetastar.errors import UserError
+from thetastar.functional.losses import full
 from thetastar.protocols import Field, Schema
 
 
@@ -43,7 +47,7 @@ class Units(nn.Module):
         self.register_buffer("std", torch.tensor(target.std or (1.0,), dtype=torch.float32))
 
     def forward(self, z: Tensor) -> Tensor:
-        out = self.mean + self.std * z.float()
+        out = self.mean + self.std * full(z)
         return out.squeeze(-1) if self.scalar else out
 
 
@@ -57,8 +61,26 @@ def head(width: int, schema: Schema) -> nn.Module:
 
 def only_input(schema: Schema, model: str) -> Field:
     """The one input field of a model that takes a single tensor."""
-    from thetastar.errors import UserError
-
     if isinstance(schema.input, dict):
-        raise UserError(f"{model} takes one input, the data have {', '.join(schema.input)}", "one input", "choose a model for several inputs")
+        raise UserError(
+            f"{model} takes one input, the data have {', '.join(schema.input)}",
+            "one input",
+            "choose a model for several inputs",
+        )
     return schema.input
+
+
+def known_target(schema: Schema, model: str) -> Field:
+    """The target field of a model that answers in classes, labels or numbers."""
+    if schema.target is None:
+        raise UserError(f"{model} without a target", "a target", "name one with --target")
+    if schema.target.kind not in ("category", "categories", "number"):
+        raise UserError(
+            f"{model} with {schema.target.kind} targets", "classes, labels or numbers", "choose another model"
+        )
+    return schema.target
+
+
+def flat_size(field: Field) -> int:
+    """Entries of one example."""
+    return math.prod(field.shape)

@@ -16,8 +16,8 @@ __all__ = ["r2"]
 class r2(Measure):
     """R² = 1 − Σ (ŷᵢ − yᵢ)² / Σ (yᵢ − ȳ)², at most 1, 0 for the mean of the split; averaged over outputs.
 
-    The denominator is kept as (n, mean, sum of squares about it) and merged batch by batch, so large offsets cost no digits.
-    A constant target gives 1 where it is hit exactly, else 0.
+    The denominator is kept as (n, mean, sum of squares about it) and merged batch by batch, so large offsets
+    cost no digits. A constant target gives 1 where it is hit exactly, else 0.
 
     Shapes: prediction and target (batch,) or (batch, outputs).
 

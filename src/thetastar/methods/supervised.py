@@ -5,27 +5,49 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from thetastar.errors import UserError
 from thetastar.functional import losses
 from thetastar.functional.predictions import from_output
-from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
+from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema, trainable
 from thetastar.registry import BelowOne
 
 __all__ = ["supervised"]
 
-LossName = Literal["auto", "cross_entropy", "binary_cross_entropy", "squared", "absolute", "hinge"]
-_by_target = {"category": "cross_entropy", "categories": "binary_cross_entropy", "number": "squared"}
+LossName = Literal[
+    "auto",
+    "cross_entropy",
+    "kl",
+    "binary_cross_entropy",
+    "hinge",
+    "perceptron",
+    "exponential",
+    "logistic",
+    "squared",
+    "absolute",
+    "huber",
+    "gaussian_nll",
+]
+_margins = ("hinge", "perceptron", "exponential", "logistic")
+# the losses that fit a kind of target, the default first
+_losses: dict[str, tuple[str, ...]] = {
+    "category": ("cross_entropy", "kl", *_margins),
+    "categories": ("binary_cross_entropy", *_margins),
+    "number": ("squared", "absolute", "huber", "gaussian_nll"),
+}
 
 
 class supervised(Objective):
     """R(θ) = Σᵢ w(yᵢ) ℓ(f_θ(xᵢ), yᵢ) / Σᵢ w(yᵢ).
 
+    Numbers are compared in units of the target's standard deviation, so that one learning rate suits all.
+
     Args:
-        loss: ℓ by name; "auto" is cross-entropy for classes, binary cross-entropy for several labels, squared for numbers.
+        loss: ℓ by name; "auto" is cross-entropy for classes, binary cross-entropy for several labels, squared for
+            numbers. "gaussian_nll" learns one noise variance an output beside f: squared error as maximum likelihood.
         label_smoothing: share of the target spread evenly over the classes, in [0, 1); cross-entropy only.
-        class_weights: "balanced" weighs classes by n / (classes · n_class).
+        class_weights: "balanced" weighs classes by n / (classes · n_class); classes only.
 
     Source: Vapnik 1992, Principles of risk minimization for learning theory.
     """
@@ -41,18 +63,29 @@ class supervised(Objective):
         self.loss_name, self.smoothing, self.class_weights = loss, label_smoothing, class_weights
         self.register_buffer("weights", None)
         self.register_buffer("scale", torch.ones(()))
+        self.log_variance: nn.Parameter | None = None
 
     def attach(self, f: Model, schema: Schema) -> None:
         target = schema.target
         if target is None:
             raise UserError("supervised learning without a target", "a target", "name one with --target")
-        if self.loss_name == "auto":
-            self.loss_name = _by_target[target.kind]
         self.kind = target.kind
+        self.loss_name = chosen_loss(self.loss_name, target.kind)
+        if self.smoothing and self.loss_name != "cross_entropy":
+            raise UserError(f"label_smoothing with loss {self.loss_name}", "cross_entropy", "set label_smoothing=0")
+        if not trainable(f=f):
+            raise UserError(
+                f"supervised with {type(f).__name__}, which has no weights to step",
+                "a model with weights",
+                "choose method absorb",
+            )
         if target.kind == "number" and target.std:
-            # numbers are compared in units of their standard deviation, so that one learning rate suits all
             self.scale = 1.0 / torch.tensor(target.std).clamp_min(1e-12).reshape(target.shape or ())
-        if self.class_weights == "balanced" and target.counts:
+        if self.loss_name == "gaussian_nll":
+            self.log_variance = nn.Parameter(torch.zeros(target.shape))
+        if self.class_weights == "balanced":
+            if not target.counts:
+                raise UserError(f"class_weights=balanced on a {schema.task} task", "classes", "set class_weights=none")
             counts = torch.tensor(target.counts, dtype=torch.float32)
             self.weights = counts.sum() / (len(counts) * counts.clamp_min(1))
 
@@ -61,7 +94,7 @@ class supervised(Objective):
         per_example = self.per_example(output, target)
         if self.weights is None:
             return per_example.mean(), Aux()
-        weight = self.weights[target]
+        weight = self.weights[target] if target.ndim == 1 else target @ self.weights
         return (weight * per_example).sum() / weight.sum(), Aux(weight=weight.sum())
 
     def per_example(self, output: Tensor, target: Tensor) -> Tensor:
@@ -69,9 +102,27 @@ class supervised(Objective):
         if self.kind == "number":
             output, target = output * self.scale, target * self.scale
         function = getattr(losses, self.loss_name)
+        if self.log_variance is not None:
+            return function(output, target, self.log_variance)
         if self.loss_name == "cross_entropy" and self.smoothing:
             return function(output, target, self.smoothing)
         return function(output, target)
 
     def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
         return from_output(f, batch, wants, self.kind)
+
+
+def chosen_loss(name: str, kind: str) -> str:
+    """The loss by name, or the default for a kind of target; refuses one that does not fit."""
+    fitting = _losses.get(kind)
+    if fitting is None:
+        raise UserError(
+            f"supervised with {kind} targets", f"a target of kind {', '.join(_losses)}", "choose another method"
+        )
+    if name == "auto":
+        return fitting[0]
+    if name not in fitting:
+        raise UserError(
+            f"loss {name} with a target of kind {kind}", f"one of {', '.join(fitting)}", f"choose {fitting[0]}"
+        )
+    return name

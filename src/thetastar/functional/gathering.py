@@ -1,0 +1,44 @@
+"""A whole split as tensors, for learners that take it in at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from thetastar.protocols import Clock, Split, Stream
+
+
+def gathered(stream: Stream, split: Split, t: Clock) -> tuple[Tensor, Tensor]:
+    """(inputs, targets) of all rows of a split, in the order in which they are stored and not that of the pass.
+
+    So what is learnt from them depends on the seed only where the learner itself draws.
+    """
+    inputs: list[Tensor] = []
+    targets: list[Tensor] = []
+    rows: list[Tensor] = []
+    for batch in stream.batches(split, Clock(t.seed)):
+        inputs.append(batch["input"])
+        targets.append(batch["target"])
+        if "index" in batch:
+            rows.append(batch["index"])
+    x, y = torch.cat(inputs), torch.cat(targets)
+    if not rows:
+        return x, y
+    order = torch.cat(rows).argsort()
+    return x[order], y[order]
+
+
+def vote_logits(votes: Tensor, voters: int, prior: float) -> Tensor:
+    """log((n_c + λ/C) / (n + λ)): votes for each of C classes, smoothed by λ voters who are of every opinion.
+
+    Without them a class that got no vote would have probability 0, and one such example an infinite negative
+    log-likelihood. Order and ties are kept. Source: Perks 1947, Some observations on inverse probability.
+
+    Shapes: votes (batch, classes) that sum to `voters`.
+    """
+    return torch.log((votes + prior / votes.shape[-1]) / (voters + prior))
+
+
+def label_logits(votes: Tensor, voters: int, prior: float) -> Tensor:
+    """log((n₁ + λ/2) / (n₀ + λ/2)): the same for labels that are each there or not, as the logit of the sigmoid."""
+    return torch.log((votes + prior / 2) / (voters - votes + prior / 2))
