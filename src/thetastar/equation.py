@@ -109,9 +109,8 @@ class Training:
             self.one_step(window)
             self.watch.step(self.step, self.steps)
             # not at the end of an epoch: there `look` has to run first, or a resume would miss an evaluation
-            if self.run and self.step % self.windows and time.monotonic() - self.saved_at > self.engine.checkpoint:
-                self.run.checkpoint(self.step, resume.state(self))
-                self.saved_at = time.monotonic()
+            if self.step % self.windows:
+                resume.save_if_due(self)
         self.seconds += time.perf_counter() - began
         self.look(t.epoch + 1)
 
@@ -161,9 +160,7 @@ class Training:
             self.watch.say(resume.blame(self, step))
         if self.run:
             self.run.append(row)
-            if time.monotonic() - self.saved_at > self.engine.checkpoint:
-                self.run.checkpoint(self.step, resume.state(self))
-                self.saved_at = time.monotonic()
+        resume.save_if_due(self)
         self.watch.row(row)
 
     def judge(self, t: Clock, epoch: int) -> Values:

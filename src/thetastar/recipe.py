@@ -82,13 +82,16 @@ class Recipe:
         return cls(**{key: value for key, value in entry.items() if key != "format"})
 
     @classmethod
-    def from_yaml(cls, text: str | Path) -> Recipe:
-        where = str(text) if isinstance(text, Path) else "recipe"
+    def from_yaml(cls, text: str | Path, where: str = "recipe") -> Recipe:
+        """From YAML, or a file of it; messages call it `where`."""
         if isinstance(text, Path):
+            where = str(text)
             try:
                 text = text.read_text(encoding="utf-8")
             except OSError as error:
                 raise UserError(f"cannot read {where}: {error.strerror}", "a YAML recipe", "check the path") from None
+            except UnicodeDecodeError:
+                raise UserError(f"{where} is no text", "a YAML recipe", "check the path") from None
         try:
             entry = parse_yaml(text)
         except yaml.YAMLError as error:

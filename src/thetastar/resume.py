@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from thetastar.errors import UserError
 from thetastar.protocols import Clock
 
 if TYPE_CHECKING:
@@ -43,9 +45,22 @@ def state(training: Training) -> dict[str, Any]:
     }
 
 
+def save_if_due(training: Training) -> None:
+    """A checkpoint, where there is a run to keep it and the last one is old or the user is leaving."""
+    old = time.monotonic() - training.saved_at > training.engine.checkpoint
+    if training.run and (old or training.watch.leaving):
+        training.run.checkpoint(training.step, state(training))
+        training.saved_at = time.monotonic()
+
+
 def restore(training: Training, saved: Mapping[str, Any]) -> None:
     """The inverse of `state`; precision and threads stay those of the first part, since bits depend on them."""
     known = saved["facts"]
+    if known["data"] != training.stream.fingerprint:
+        changed = (
+            f"the data have changed since the checkpoint (hash {training.stream.fingerprint}, then {known['data']})"
+        )
+        raise UserError(changed, "the data that were trained on", "restore them or train again")
     training.step, training.stopped = saved["step"], saved["stopped"]
     training.steps, training.seconds = known["planned_steps"], known["seconds"]
     training.precision = known["precision"]

@@ -12,6 +12,8 @@ provenance.json     versions, commit, data hash, hardware, precision, time
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import time
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ import numpy as np
 from torch import Tensor
 
 from thetastar.errors import UserError
+from thetastar.functional.jsonable import strict
 from thetastar.recipe import Recipe
 from thetastar.snapshot import (
     checkpoints,
@@ -34,6 +37,7 @@ from thetastar.snapshot import (
 from thetastar.trace import Row, to_json
 
 FORMAT = 1
+SEALED = ("recipe.yaml", "schema.json", "model.safetensors")
 
 
 class Run:
@@ -43,19 +47,22 @@ class Run:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path) -> Run:
-        """A new, empty run; refuses a folder that holds something else."""
+    def create(cls, path: Path, recipe: Recipe | None = None) -> Run:
+        """A new run; refuses a folder that holds something else. Provenance comes last: without it there is no run."""
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if any(entry.name not in ("columns", "recipe.yaml", "recipe.yaml.part") for entry in path.iterdir()):
                 raise UserError(f"{path} is not empty", "a new folder", "choose another --out or resume with --resume")
-            (path / "columns").mkdir()
+            (path / "columns").mkdir(exist_ok=True)
         except OSError as error:
-            raise UserError(
-                f"cannot write {path}: {error.strerror}", "a folder one can write", "choose another --out"
-            ) from None
+            reason = f"cannot write {path}: {error.strerror}"
+            raise UserError(reason, "a folder one can write", "choose another --out") from None
         run = cls(path)
-        run.write_json("provenance.json", {"format": FORMAT, "status": "started"})
+        about: dict[str, Any] = {"format": FORMAT, "status": "started", "started": now()}
+        if recipe is not None:
+            run.write_recipe(recipe)
+            about["recipe"] = recipe.to_mapping()
+        run.write_json("provenance.json", about)
         return run
 
     @classmethod
@@ -65,32 +72,41 @@ class Run:
             raise UserError(f"no run folder {path}", "a folder written by theta fit", "see `theta runs`")
         run = cls(path)
         if not (path / "provenance.json").is_file():
-            raise UserError(
-                f"{path} is no run folder: provenance.json is missing",
-                "a folder written by theta fit",
-                "see `theta runs`",
-            )
-        form = run.provenance.get("format", FORMAT)
-        if form > FORMAT:
-            raise UserError(f"{path} has format {form}", f"at most {FORMAT}", "update thetastar")
+            missing = f"{path} is no run folder: provenance.json is missing"
+            raise UserError(missing, "a folder written by theta fit", "see `theta runs`")
+        form = run.provenance.get("format")
+        if not isinstance(form, int) or form > FORMAT:
+            raise UserError(f"{path} has format {form!r}", f"at most {FORMAT}", "update thetastar")
         return run
 
     # --- JSON ------------------------------------------------------------------------------------------------------
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        write_atomic(self.path / name, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(strict(value), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomic(self.path / name, f"{text}\n".encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(
-                f"{self.path} is half written: {name} is missing",
-                "a complete run",
-                f"resume it: theta fit --resume {self.path}",
-            ) from None
+            value = json.loads(self.read(name))
         except ValueError:
-            raise UserError(f"{self.path / name} is damaged", "JSON", "restore it from a copy or train again") from None
+            value = None
+        if not isinstance(value, dict):
+            raise UserError(f"{self.path / name} is damaged", "JSON", "restore it from a copy or train again")
+        return value
+
+    def read(self, name: str) -> bytes:
+        """A file of the run; one that was sealed must still be what it was."""
+        try:
+            data = (self.path / name).read_bytes()
+        except FileNotFoundError:
+            missing = f"{self.path} is half written: {name} is missing"
+            raise UserError(missing, "a complete run", f"resume it: theta fit --resume {self.path}") from None
+        if name in SEALED and self.finished:
+            recorded = self.provenance.get("sha256")
+            if not isinstance(recorded, dict) or recorded.get(name) != hashlib.sha256(data).hexdigest():
+                damaged = f"{self.path / name} is damaged: its hash is not the recorded one"
+                raise UserError(damaged, "the file as it was written", "restore it from a copy or train again")
+        return data
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -115,11 +131,8 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        if not (self.path / "recipe.yaml").is_file():
-            raise UserError(
-                f"{self.path} is half written: recipe.yaml is missing", "a run with a recipe", "train again"
-            )
-        return Recipe.from_yaml(self.path / "recipe.yaml")
+        text = self.read("recipe.yaml").decode("utf-8", errors="replace")
+        return Recipe.from_yaml(text, where=str(self.path / "recipe.yaml"))
 
     # --- trace -----------------------------------------------------------------------------------------------------
 
@@ -160,22 +173,40 @@ class Run:
         return load_checkpoint(found[-1]) if found else None
 
     def write_model(self, tensors: Mapping[str, Tensor]) -> None:
-        digest = save_tensors(self.path / "model.safetensors", tensors)
-        self.note(model_sha256=digest, status="finished", finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        """The last file of a run: with it the run is finished, and what must not change is sealed by hashes."""
+        save_tensors(self.path / "model.safetensors", tensors)
+        files = [self.path / name for name in SEALED]
+        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
+        self.note(sha256=hashes, status="finished", finished=now())
 
     def model(self) -> dict[str, Tensor]:
-        if not self.finished or not (self.path / "model.safetensors").is_file():
-            raise UserError(
-                f"{self.path} has no finished model", "a finished run", f"resume it: theta fit --resume {self.path}"
-            )
-        return load_tensors(self.path / "model.safetensors", self.provenance.get("model_sha256"))
+        if not self.finished:
+            unfinished = f"{self.path} has no finished model"
+            raise UserError(unfinished, "a finished run", f"resume it: theta fit --resume {self.path}")
+        self.read("model.safetensors")
+        return load_tensors(self.path / "model.safetensors")
 
     # --- per-example columns -----------------------------------------------------------------------------------------
 
     def write_columns(self, split: str, columns: Mapping[str, Tensor]) -> None:
         for name, column in columns.items():
-            np.save(self.path / "columns" / f"{split}.{name}.npy", column.cpu().numpy(), allow_pickle=False)
+            buffer = io.BytesIO()
+            np.save(buffer, column.cpu().numpy(), allow_pickle=False)
+            write_atomic(self.path / "columns" / f"{split}.{name}.npy", buffer.getvalue())
 
     def columns(self, split: str) -> dict[str, np.ndarray[Any, Any]]:
-        found = sorted((self.path / "columns").glob(f"{split}.*.npy"))
-        return {path.name[len(split) + 1 : -4]: np.load(path, allow_pickle=False) for path in found}
+        return {
+            path.name[len(split) + 1 : -4]: read_column(path)
+            for path in sorted((self.path / "columns").glob(f"{split}.*.npy"))
+        }
+
+
+def read_column(path: Path) -> np.ndarray[Any, Any]:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError):
+        raise UserError(f"{path} is damaged", "a NumPy array", "restore it from a copy or train again") from None
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

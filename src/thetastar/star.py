@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from thetastar import equation, registry
-from thetastar.defaults import open_stream
+from thetastar.defaults import completed, open_stream
 from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
 from thetastar.functional.keys import seeded
@@ -130,7 +130,7 @@ class Star:
 
     def save(self, path: str | Path) -> Run:
         """Write a run folder: safetensors, YAML and JSON."""
-        run = Run.create(Path(path))
+        run = Run.create(Path(path), self.recipe)
         self.write(run)
         return run
 
@@ -140,7 +140,7 @@ class Star:
         if columns:
             run.write_columns("valid", columns)
         self._write_measures(run)
-        run.note(**provenance())
+        run.note(**{**provenance(), **run.provenance})  # what the run noted at its start stands
         run.write_model(self.program.state_dict())
         self.run = run
 
@@ -233,16 +233,20 @@ def train(
     start: Program | None = None,
     watch: Watch | None = None,
 ) -> Star:
-    """Train a recipe, into a run folder where one is named; a folder with a checkpoint is continued."""
-    run = None
-    if out is not None:
-        run = Run.open(out) if (out / "recipe.yaml").is_file() else Run.create(out)
-        if run.finished:
-            return load(out)
-        if not (out / "recipe.yaml").is_file():
-            run.write_recipe(recipe)
-        else:
-            recipe = run.recipe
+    """Train a recipe, into a run folder where one is named; a run of the same recipe found there is continued."""
+    found = Run.open(out) if out is not None and (out / "provenance.json").is_file() else None
+    if found and found.finished and found.recipe.to_mapping() == recipe.to_mapping():
+        return load(found.path)
+    stream = stream or open_stream(recipe.data)
+    recipe = completed(recipe, stream)
+    if found and found.recipe.to_mapping() != recipe.to_mapping():
+        raise UserError(
+            f"{out} holds a run of another recipe", "the recipe it was started with", "choose another --out"
+        )
+    if found and found.finished:
+        return load(found.path)
+    start = start or equation.assemble(recipe, stream.schema)  # before a folder is made: a mistake leaves none behind
+    run = found or (Run.create(out, recipe) if out is not None else None)
     outcome = equation.fit(recipe, run=run, stream=stream, start=start, watch=watch)
     star = Star.of(outcome, run)
     if run:

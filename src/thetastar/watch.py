@@ -6,7 +6,13 @@ from thetastar.trace import Row
 
 
 class Watch:
-    """Hears nothing; what shows progress overrides what it wants to hear."""
+    """Hears nothing; what shows progress overrides what it wants to hear.
+
+    Attributes:
+        leaving: the next `step` will end the run; the engine writes a checkpoint before.
+    """
+
+    leaving: bool = False
 
     def step(self, step: int, steps: int) -> None:
         """An update was taken."""

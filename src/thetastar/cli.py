@@ -1,0 +1,260 @@
+"""The command `theta`. Each command imports what it needs when it runs, so that help and lists are instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thetastar import __version__
+from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
+from thetastar.terminal.kinds import KINDS
+
+app = typer.Typer(
+    name="theta",
+    help="Find out which way of learning works on your data, and why, honestly.\n\nExample: theta compare digits",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="DATA KEY=VALUE", help="Data set, file or folder; then overrides.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on the output stream.")]
+With = Annotated[
+    list[Path] | None, typer.Option("--with", metavar="FILE", help="A Python file with your own components.")
+]
+Target = Annotated[str | None, typer.Option(help="Column to predict.")]
+Task = Annotated[str | None, typer.Option(help="classification or regression, where the inferred task is wrong.")]
+Epochs = Annotated[float | None, typer.Option(help="Budget in passes over the training split.")]
+Steps = Annotated[int | None, typer.Option(help="Budget in updates.")]
+Seconds = Annotated[float | None, typer.Option(help="Budget in seconds of training.")]
+
+
+@app.callback(invoke_without_command=True)
+def theta(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        print(__version__)
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+@guarded
+def fit(
+    words: Words = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="See theta list models.")] = None,
+    method: Annotated[str | None, typer.Option(help="See theta list methods.")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="See theta list algorithms.")] = None,
+    target: Target = None,
+    task: Task = None,
+    seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train so many runs, from --seed on.")] = 1,
+    epochs: Epochs = None,
+    steps: Steps = None,
+    seconds: Seconds = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/DATA-MODEL-N by default.")] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the complete recipe instead of training.")] = False,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A recipe as YAML, or the name of a shipped one.")
+    ] = None,
+    files: With = None,
+    as_json: Json = False,
+) -> None:
+    """Train one recipe.
+
+    \b
+    Examples:
+      theta fit digits
+      theta fit digits --model cnn algorithm.lr=0.003 model.channels=[16,32] --seeds 5
+      theta fit housing.csv --target median_house_value
+      theta fit digits --print > mine.yaml; theta fit --recipe mine.yaml
+      theta fit --resume runs/digits-cnn-1
+    """
+    from thetastar.terminal import training
+    from thetastar.terminal.words import Choices, include, recipe_of
+
+    include(files or [])
+    if resume is not None:
+        if words or recipe:
+            fail("--resume takes its recipe from the run; leave the other words out")
+        training.resume(resume, as_json)
+        return
+    choices = Choices(
+        recipe=recipe,
+        model=model,
+        method=method,
+        algorithm=algorithm,
+        target=target,
+        task=task,
+        seed=seed,
+        epochs=epochs,
+        steps=steps,
+        seconds=seconds,
+    )
+    training.fit(recipe_of(words or [], choices), seeds=seeds, out=out, only_print=only_print, as_json=as_json)
+
+
+@app.command(name="test")
+@guarded
+def open_test(run: RunFolder, files: With = None, as_json: Json = False) -> None:
+    """Open the sealed test split of a run; the run records it.
+
+    \b
+    Example:
+      theta test runs/digits-cnn-1
+    """
+    from thetastar.terminal import training
+    from thetastar.terminal.words import include
+
+    include(files or [])
+    training.test(run, as_json)
+
+
+@app.command()
+@guarded
+def predict(
+    run: RunFolder,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="CSV, TSV, Parquet or an image; - reads CSV from the input.")
+    ],
+    proba: Annotated[bool, typer.Option("--proba", help="Also the probability of each class.")] = False,
+    files: With = None,
+    as_json: Json = False,
+) -> None:
+    """Predict every row of a file, as CSV.
+
+    \b
+    Example:
+      theta predict runs/iris-mlp-1 flowers.csv --proba
+    """
+    from thetastar.terminal import predicting
+    from thetastar.terminal.words import include
+
+    include(files or [])
+    predicting.predict(run, file, probabilities=proba, as_json=as_json)
+
+
+@app.command()
+@guarded
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to look, with all folders below.")] = Path(
+        "runs"
+    ),
+    where: Annotated[str | None, typer.Option(metavar="SQL", help="A condition on the columns.")] = None,
+    sort: Annotated[str | None, typer.Option(metavar="SQL", help="Columns to sort by.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List runs: run, status, data, model, method, algorithm, seed, finished; and what valid, test and facts hold.
+
+    \b
+    Examples:
+      theta runs
+      theta runs --where "model = 'cnn' and valid.accuracy > 0.9" --sort "valid.accuracy desc"
+    """
+    from thetastar.terminal import console
+    from thetastar.terminal.runs import listed, runs_table
+
+    found = listed(folder, where, sort)
+    if as_json:
+        console.print_json(found)
+    else:
+        console.show(runs_table(found) if found else f"no runs in {folder}")
+
+
+@app.command(name="list")
+@guarded
+def list_(
+    kind: Annotated[str | None, typer.Argument(help=", ".join(KINDS))] = None,
+    files: With = None,
+    as_json: Json = False,
+) -> None:
+    """List what there is to choose from.
+
+    \b
+    Examples:
+      theta list
+      theta list models
+    """
+    from thetastar.terminal import components, console
+    from thetastar.terminal.words import include
+
+    include(files or [])
+    found = components.listing(kind)
+    if as_json:
+        console.print_json(components.listing_values(found))
+    else:
+        console.show(components.listing_table(found))
+
+
+@app.command()
+@guarded
+def show(
+    name: Annotated[str, typer.Argument(help="Any name in theta list.")], files: With = None, as_json: Json = False
+) -> None:
+    """Show a component: equation, arguments with defaults and ranges, shapes, source.
+
+    \b
+    Examples:
+      theta show supervised
+      theta show adamw --json
+    """
+    from thetastar import registry
+    from thetastar.terminal import components, console
+    from thetastar.terminal.words import include
+
+    include(files or [])
+    found = [components.described(folder, name) for folder in components.where(name)]
+    if as_json:
+        full = [{**one, "schema": registry.schema_of(one["folder"], name)} for one in found]
+        console.print_json(full[0] if len(full) == 1 else full)
+        return
+    for one in found:
+        console.show(components.shown(one))
+
+
+@app.command()
+@guarded
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file with components.")], as_json: Json = False
+) -> None:
+    """Hold your own components to the contract that every component keeps.
+
+    \b
+    Example:
+      theta check my_method.py
+    """
+    from thetastar.terminal import training
+
+    if not training.check(file, as_json):
+        raise typer.Exit(1)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        code = app(words, prog_name="theta", standalone_mode=False)
+    except UsageError as error:
+        print(f"theta: {usage_line(error)}", file=sys.stderr)
+        return 2
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # nobody listens any more; what is still buffered must not raise when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

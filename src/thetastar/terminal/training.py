@@ -1,0 +1,176 @@
+"""`theta fit` and `theta test`: train into a run folder, go on with one, open the sealed split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, RenderableType
+
+from thetastar.errors import UserError
+from thetastar.recipe import Recipe
+from thetastar.terminal.console import aside, measures_table, number, print_json, show, table
+
+if TYPE_CHECKING:
+    from thetastar.star import Star
+
+
+def prepared(recipe: Recipe, console: Console) -> tuple[Recipe, Any]:
+    """The complete recipe and the stream, with what was inferred said aloud."""
+    from thetastar.defaults import completed, open_stream
+
+    stream = open_stream(recipe.data)
+    for line in stream.said:
+        console.print(line, markup=False, style="dim")
+    return completed(recipe, stream), stream
+
+
+def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_json: bool) -> None:
+    """Train a recipe once, or once a seed, and say where the runs are and what they reached on valid."""
+    console = aside()
+    full, stream = prepared(recipe, console)
+    if only_print:
+        print(full.to_yaml(), end="")
+        return
+    place = out or free_folder(full)
+    if seeds == 1:
+        report([train(full, place, stream, console)], place, as_json)
+        return
+    runs = [full.replace(seed=full.seed + number) for number in range(seeds)]
+    fixed = None if stream.state_dict() else stream  # environments begin anew with every run
+    stars = [train(one, place / f"seed-{one.seed}", fixed, console, len(runs)) for one in runs]
+    report(stars, place, as_json)
+
+
+def train(recipe: Recipe, place: Path, stream: Any, console: Console, runs: int = 1) -> Star:
+    """One run under a progress bar; an interruption says where it can be taken up again."""
+    from thetastar import star
+    from thetastar.terminal.progress import Progress
+
+    label = f"{recipe.model['name']}, {recipe.method['name']}" + (f", seed {recipe.seed}" if runs > 1 else "")
+    with Progress(console, label) as watch:
+        try:
+            return star.train(recipe, place, stream=stream, watch=watch)
+        except KeyboardInterrupt:
+            line = f"interrupted after {watch.done} of {watch.planned} steps; go on with: theta fit --resume {place}"
+            raise KeyboardInterrupt(line) from None
+
+
+def resume(place: Path, as_json: bool) -> None:
+    """Go on with a run, or with every run of several seeds, to the bits of an undisturbed one."""
+    from thetastar.run import Run
+
+    console = aside()
+    folders = [place] if (place / "provenance.json").exists() else sorted(place.glob("seed-*"))
+    stars: list[Star] = []
+    stream = None
+    for folder in folders or [place]:
+        run = Run.open(folder)
+        recipe = run.recipe
+        if run.finished:
+            console.print(f"{folder} is finished", markup=False)
+        elif stream is None:
+            recipe, stream = prepared(recipe, console)
+        stars.append(train(recipe, folder, stream, console, len(folders)))
+    report(stars, place, as_json)
+
+
+def free_folder(recipe: Recipe) -> Path:
+    """runs/<data>-<model>-<n>, with the first n that is free."""
+    source = recipe.data.get("source") or recipe.data
+    data = Path(source["path"]).stem if "path" in source else source["name"]
+    stem = re.sub(r"[^\w.-]+", "_", f"{data}-{recipe.model['name']}")
+    count = 1
+    while (place := Path("runs") / f"{stem}-{count}").exists():
+        count += 1
+    return place
+
+
+def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:
+    """What came out: for machines as JSON, for people as a table and the next command."""
+    if as_json:
+        shown = [about(star) for star in stars]
+        print_json(shown[0] if len(shown) == 1 else {"runs": shown, "intervals": intervals(stars)})
+        return
+    star = stars[0]
+    names = [star.recipe.model["name"], star.recipe.method["name"], star.recipe.algorithm["name"]]
+    many = f"{len(stars)} seeds, each " if len(stars) > 1 else ""
+    show(f"{many}{', '.join(names)}: {star.parameters:,} parameters, {how_long(star)}")
+    if star.facts.get("stopped_early"):
+        show(f"stopped early; best epoch {star.facts['best_epoch']}")
+    show(measures_table(star.measures) if len(stars) == 1 else intervals_table(stars))
+    show(f"run: {place}")
+    show(f"next: theta test {place if len(stars) == 1 else place / ('seed-' + str(star.recipe.seed))}")
+
+
+def how_long(star: Star) -> str:
+    facts = star.facts
+    return f"{facts.get('steps', 0):,} steps in {facts.get('seconds', 0.0):.1f} s ({facts.get('precision', 'float32')})"
+
+
+def about(star: Star) -> dict[str, Any]:
+    return {
+        "run": str(star.run.path) if star.run else None,
+        "recipe": star.recipe.to_mapping(),
+        "measures": star.measures,
+        "parameters": star.parameters,
+        "facts": star.facts,
+    }
+
+
+def intervals(stars: Sequence[Star]) -> dict[str, dict[str, float]]:
+    """Mean over seeds and half the width of its 95% interval, by Student's t: it carries the seeds, not the split."""
+    import numpy as np
+    from scipy import stats
+
+    found: dict[str, dict[str, float]] = {}
+    for name in stars[0].measures.get("valid", {}):
+        values = np.array([star.measures["valid"][name] for star in stars], dtype=float)
+        half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+        found[name] = {"mean": float(values.mean()), "half_width": float(half)}
+    return found
+
+
+def intervals_table(stars: Sequence[Star]) -> RenderableType:
+    made = table("measure", f"valid, mean ± 95% interval over {len(stars)} seeds (one split)")
+    for name, value in intervals(stars).items():
+        made.add_row(name, f"{number(value['mean'])} ± {number(value['half_width'])}")
+    return made
+
+
+def test(place: Path, as_json: bool) -> None:
+    """Open the sealed test split of a run, and say how often that was done before."""
+    from thetastar import star
+
+    loaded = star.load(place)
+    before = len(loaded.facts.get("test_openings", []))
+    loaded.test()
+    if as_json:
+        print_json({**about(loaded), "opened_before": before})
+        return
+    show(measures_table(loaded.measures))
+    if before == 0:
+        show("this run had not opened its test split before")
+    else:
+        times = "once" if before == 1 else f"{before} times"
+        show(f"this run had opened its test split {times} before: choices made since then make the score optimistic")
+
+
+def check(path: Path, as_json: bool) -> bool:
+    """The contract suite on a user's file; True where every check is passed."""
+    if not path.is_file():
+        raise UserError(f"no file {path}", "a Python file with components", "check the path")
+    from thetastar.contract import check_file
+
+    findings = check_file(path)
+    good = all(finding.outcome != "broken" for finding in findings)
+    if as_json:
+        print_json([vars(finding) for finding in findings])
+        return good
+    made = table("component", "check", "outcome", "")
+    for finding in findings:
+        made.add_row(finding.component, finding.check, finding.outcome, finding.detail)
+    show(made)
+    return good

@@ -1,0 +1,127 @@
+"""The words of the command line as a recipe: data and KEY=VALUE words, options, and a recipe file below them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from thetastar import registry
+from thetastar.errors import UserError, nearest
+from thetastar.recipe import Recipe
+
+LETTERS = {part.name for part in fields(Recipe)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the options of `theta fit` and `theta compare` say about one recipe."""
+
+    recipe: Path | None = None
+    model: str | None = None
+    method: str | None = None
+    algorithm: str | None = None
+    target: str | None = None
+    task: str | None = None
+    seed: int | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    seconds: float | None = None
+
+    @property
+    def budget(self) -> dict[str, float | int]:
+        """At most one of the three; two are a mistake."""
+        given = {name: value for name in ("epochs", "steps", "seconds") if (value := getattr(self, name)) is not None}
+        if len(given) > 1:
+            raise UserError(" and ".join(f"--{name}" for name in given), "one budget", "leave the others out")
+        return given
+
+
+def include(files: Sequence[Path]) -> None:
+    """Make the components of these files known by name."""
+    for path in files:
+        registry.include(path)
+
+
+def split(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The data set and the KEY=VALUE words; a path may hold a '=' unless it begins like a key of the recipe."""
+    data: str | None = None
+    assignments: list[str] = []
+    for word in words:
+        if "=" in word and (data is not None or word.partition("=")[0].split(".")[0] in LETTERS):
+            assignments.append(word)
+        elif data is None:
+            data = word
+        else:
+            raise UserError(f"the word '{word}' after the data set", "KEY=VALUE", _instead(word))
+    return data, assignments
+
+
+def _instead(word: str) -> str:
+    for folder, option in (("models", "--model"), ("methods", "--method"), ("algorithms", "--algorithm")):
+        if word in registry.entries(folder):
+            return f"write {option} {word}"
+    return "write for example algorithm.lr=0.05"
+
+
+def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
+    """A recipe file, overruled by options, overruled by KEY=VALUE words."""
+    data, assignments = split(words)
+    budget = choices.budget
+    given = Recipe.from_yaml(recipe_file(choices.recipe)) if choices.recipe else None
+    if given is None and data is None:
+        raise UserError("no data", "a data set, a file or a folder of images", "for example: theta fit digits")
+    recipe = given or Recipe(data=None)
+    if data is not None:
+        recipe = recipe.replace(data=with_answers(data, choices))
+    elif choices.target or choices.task:
+        recipe = recipe.replace(data=with_answers(recipe.data, choices))
+    named = {
+        name: value
+        for name in ("model", "method", "algorithm", "seed")
+        if (value := getattr(choices, name)) is not None
+    }
+    if budget:
+        named["budget"] = budget
+    return recipe.replace(**named).override(assignments)
+
+
+def with_answers(data: Any, choices: Choices) -> Any:
+    """The data with the column to predict and the kind of task, where the user names them."""
+    from thetastar.defaults import data_spec
+
+    spec: Mapping[str, Any] = data_spec(data)
+    answers = {key: value for key in ("target", "task") if (value := getattr(choices, key)) is not None}
+    source = spec.get("source")
+    if not isinstance(source, Mapping):
+        if answers:
+            raise UserError(f"--{next(iter(answers))} with {spec['name']}", "a table", "leave it out")
+        return spec
+    known = registry.arguments(registry.load("data", source["name"]))
+    for key in answers:
+        if key not in known:
+            raise UserError(
+                f"--{key}: the {source['name']} data fix their own {key}", "a table or a folder", "leave it out"
+            )
+    if spec["name"] != "resident":
+        return {**spec, "source": {**source, **answers}}
+    # flat, so that data.target=… and data.batch_size=… both find their place
+    return {**source, **{key: value for key, value in spec.items() if key not in ("name", "source")}, **answers}
+
+
+def recipe_file(path: Path) -> Path:
+    """A recipe by path, or a shipped one by name."""
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    known = shipped()
+    if path.name in known:
+        return known[path.name]
+    raise UserError(f"unknown recipe '{path}'", "a YAML file or a shipped recipe", nearest(path.name, known))
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package: beside it when installed, at the root of a source tree."""
+    inside, beside = registry.root / "recipes", registry.root.parents[1] / "recipes"
+    folder = inside if inside.is_dir() else beside
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
