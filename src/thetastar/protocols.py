@@ -209,9 +209,13 @@ class Augment(ABC):
 
 
 class Stream(ABC):
-    """D as batches on the device: a function of (seed, epoch, skip)."""
+    """D as batches on the device: a function of (seed, epoch, skip).
+
+    `companions`: as for models.
+    """
 
     folder: ClassVar[str] = "data"
+    companions: ClassVar[Mapping[str, Any]] = {}
     schema: Schema
     batch_size: int
     said: list[str]
