@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
 import torch
@@ -22,6 +22,7 @@ from thetastar.evaluation import Values, averaged, evaluate
 from thetastar.functional.keys import keyed, reseed, seeded
 from thetastar.guard import Guard
 from thetastar.hardware import channels_last, choose_device, choose_precision
+from thetastar.layers.frozen import scratch
 from thetastar.outcome import Outcome
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Method, Model, Move, Program, Schema, Stream
 from thetastar.recipe import Engine, Recipe
@@ -132,12 +133,18 @@ class Training:
         self.step += 1
 
     def _loss(self, move: Move, t: Clock) -> Loss:
-        """The move's loss as a function of (batch, part), reseeded each time: the same part gives the same value."""
+        """The move's loss as a function of (batch, part), reseeded each time: the same part gives the same value.
+
+        Batch-norm moments take in a part once, however often a line search comes back to it.
+        """
+        seen: set[int] = set()
 
         def loss(batch: Batch, part: int) -> tuple[torch.Tensor, Aux]:
             key = t.key(move.name, part)
             reseed(key)
-            with keyed(torch.tensor(key)), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
+            again = scratch(self.program) if part in seen else nullcontext()
+            seen.add(part)
+            with again, keyed(torch.tensor(key)), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
                 return self.program(move.name, batch, t.at(part))
 
         return loss
