@@ -132,7 +132,7 @@ def test_sampling_by_another_schedule_is_clearly_worse(learnt: list[equation.Out
     other = diffusion(steps=50, schedule="linear")
     other.attach(run.program.f, run.stream.schema)
     values, _ = evaluate(Program(run.program.f, other), run.stream, "valid", run.recipe.measures, run.clock)
-    assert values["energy_distance"] > 1.5 * run.values["energy_distance"]
+    assert values["energy_distance"] > 1.3 * run.values["energy_distance"]
 
 
 def test_a_model_that_is_not_told_the_level_is_refused() -> None:
