@@ -13,9 +13,9 @@ __all__ = ["accuracy"]
 
 
 class accuracy(Measure):
-    """Accuracy: (1/n) Σ 1[ŷᵢ = yᵢ], in [0, 1].
+    """Accuracy: (1/n) Σ 1[ŷᵢ = yᵢ], in [0, 1]; of several labels an example, all have to be right.
 
-    Shapes: prediction (batch,), target (batch,).
+    Shapes: prediction and target (batch,) of classes or (batch, labels) of 0 and 1.
     """
 
     wants = frozenset({"prediction"})
@@ -25,7 +25,7 @@ class accuracy(Measure):
         self.count = 0
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        right = out["prediction"] == batch["target"]
+        right = (out["prediction"] == batch["target"]).reshape(len(batch["target"]), -1).all(1)
         self.right = self.right.to(right.device) + right.sum()
         self.count += len(right)
         return right.float()

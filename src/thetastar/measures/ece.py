@@ -1,4 +1,5 @@
 """Expected calibration error."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -26,14 +27,24 @@ class ece(Measure):
 
     def __init__(self, *, bins: Count = 15) -> None:
         self.bins = bins
-        self.table = torch.zeros(3, bins, dtype=torch.float64)  # count, sum of confidence, right
+        self.sums = torch.zeros(3, bins, dtype=torch.float64)  # count, sum of confidence, right
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> None:
         confidence, chosen = out["probabilities"].max(-1)
         bin_of = (confidence * self.bins).long().clamp_max(self.bins - 1)
         rows = torch.stack([torch.ones_like(confidence), confidence, (chosen == batch["target"]).float()]).double()
-        self.table = self.table.to(rows.device).index_add(1, bin_of, rows)
+        self.sums = self.sums.to(rows.device).index_add(1, bin_of, rows)
 
     def compute(self) -> dict[str, float]:
-        count, confidence, right = self.table
+        count, confidence, right = self.sums
         return {"ece": float((right - confidence).abs().sum() / count.sum().clamp_min(1))}
+
+    def table(self) -> dict[str, list[float]]:
+        """The reliability diagram: examples, mean confidence and accuracy by bin; 0 where a bin is empty."""
+        count, confidence, right = self.sums
+        some = count.clamp_min(1)
+        return {
+            "count": count.tolist(),
+            "confidence": (confidence / some).tolist(),
+            "accuracy": (right / some).tolist(),
+        }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from thetastar.functional.warmup import warming
 from thetastar.protocols import Clock, Schedule
 from thetastar.registry import BelowOne, Fraction
 
@@ -24,8 +25,9 @@ class cosine(Schedule):
         self.warmup, self.final = warmup, final
 
     def factor(self, t: Clock) -> float:
-        warm = self.warmup * t.steps
-        if t.step < warm:
-            return (t.step + 1) / (math.floor(warm) + 1)
-        p = (t.step - warm) / max(t.steps - warm, 1)
+        warm = warming(t, self.warmup)
+        if warm is not None:
+            return warm
+        begun = self.warmup * t.steps
+        p = (t.step - begun) / max(t.steps - begun, 1)
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * p))
