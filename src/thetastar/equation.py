@@ -187,7 +187,7 @@ class Training:
         """Settle on the weights, let the method consolidate, judge the result on valid."""
         t, epoch = self.clock(), -(-self.step // self.windows)
         with self.judged(t):
-            if self.best.active and self.step == self.steps:
+            if self.best.active and self.moves and self.step == self.steps:
                 values, _ = evaluate(self.program, self.stream, "valid", self.recipe.measures, t)
                 self.best.see(values, self.step, epoch, self.program)
             settled = self.best.weights or cpu_copy(self.program.state_dict())
