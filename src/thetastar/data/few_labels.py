@@ -23,9 +23,9 @@ __all__ = ["few_labels"]
 class few_labels(Wrapping):
     """Training batches {"input", "target", "index", "unlabelled": {"input": a(u), "view": a'(u), "index"}}.
 
-    The labelled part comes from a fixed stratified subset of the training split, the unlabelled one from all of it. A pass is
-    one over the unlabelled examples; the labelled ones are reshuffled and repeated as often as that takes. All batches have
-    the same sizes. The subset of fewer labels lies within that of more.
+    The labelled part comes from a fixed stratified subset of the training split, the unlabelled one from all of it. A
+    pass is one over the unlabelled examples; the labelled ones are reshuffled and repeated as often as that takes. All
+    batches have the same sizes. The subset of fewer labels lies within that of more.
 
     Args:
         source: where the rows come from; classes as targets.
@@ -100,8 +100,10 @@ class few_labels(Wrapping):
 def stratified_order(rows: Rows, classes: Rows, seed: int) -> Rows:
     """`rows` in a random order every prefix of which is stratified: first one of each class, then the class most due.
 
-    The k-th of a class of n comes at (k − ½) / n. Source: Sainte-Laguë 1910, whose method never takes a seat back as seats
-    are added, so that prefixes are nested.
+    The k-th of a class of n comes at (k − ½) / n.
+
+    Source: Sainte-Laguë 1910, La représentation proportionnelle et la méthode des moindres carrés: it never takes a
+    seat back as seats are added, so that prefixes are nested.
     """
     random = np.random.Generator(np.random.PCG64(mix("labels", seed)))
     shuffled = random.permutation(rows)

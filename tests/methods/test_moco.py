@@ -1,0 +1,200 @@
+"""MoCo: its loss in NumPy with the queue, who moves when, what it learns, and the collapse of its known failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from thetastar import equation
+from thetastar.defaults import completed, open_stream
+from thetastar.functional.collapse import spread
+from thetastar.functional.gradients import window_gradient
+from thetastar.methods.moco import moco
+from thetastar.protocols import Aux, Clock, Program
+from thetastar.recipe import Recipe
+from thetastar.run import Run
+from thetastar.watch import Watch
+
+TINY = {"name": "mlp", "widths": [16]}
+CNN = {"name": "cnn", "channels": [8, 16], "hidden": 64}
+
+
+def recipe(data: str = "bars", steps: int = 1, seed: int = 0, model: Any = TINY, **more: Any) -> Recipe:
+    return Recipe(
+        data={"name": "views", "source": data},
+        model=model,
+        method={"name": "moco", "queue": 512, "outputs": 32, "hidden": 128, **more.pop("method", {})},
+        algorithm={"name": "adamw", "lr": 3e-3},
+        budget={"steps": steps},
+        engine={"evaluations": 0, **more},
+        seed=seed,
+    )
+
+
+def assembled(given: Recipe) -> tuple[Recipe, Any, Program]:
+    stream = open_stream(given.data)
+    whole = completed(given, stream)
+    return whole, stream, equation.assemble(whole, stream.schema)
+
+
+def perturbed(program: Program) -> moco:
+    """The key encoder away from the query encoder, as it is in the middle of a run."""
+    method = program.method
+    assert isinstance(method, moco)
+    with torch.no_grad():
+        for parameter in [*method.key_encoder.parameters(), *method.key_projector.parameters()]:
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return method
+
+
+def by_hand(f: Any, projector: Any, x: torch.Tensor) -> np.ndarray:
+    """A linear layer, ReLU, the projector (linear, ReLU, linear) and unit length, in float64."""
+    h = ((x.double() - f.standardise.mean.double()) * f.standardise.scale.double()).flatten(1).numpy()
+    for layer, rectify in ((f.hidden[0], True), (projector[0], True), (projector[-1], False)):
+        h = h @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
+        h = np.maximum(h, 0) if rectify else h
+    return h / np.linalg.norm(h, axis=1, keepdims=True)
+
+
+def test_the_loss_is_info_nce_against_the_queue() -> None:
+    _, stream, program = assembled(recipe())
+    method = perturbed(program)
+    batch = next(stream.batches("train", Clock(0)))
+    got, aux = program("loss", batch, Clock(0))
+    query = by_hand(program.f, method.projector, batch["input"])
+    key = by_hand(method.key_encoder.module, method.key_projector.module, batch["view"])
+    queue = method.queue.double().numpy()
+    own, others = np.exp((query * key).sum(1) / 0.2), np.exp(query @ queue.T / 0.2).sum(1)
+    np.testing.assert_allclose(got.item(), -np.log(own / (own + others)).mean(), rtol=1e-5)
+    np.testing.assert_allclose(aux.carry["keys"].numpy(), key, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_reach_exactly_what_is_declared() -> None:
+    _, stream, program = assembled(recipe())
+    (move,) = program.method.moves(program.f)
+    program("loss", next(stream.batches("train", Clock(0))), Clock(0))[0].backward()
+    reached = {name for name, p in program.named_parameters() if p.grad is not None}
+    assert reached == set(move.parameters)
+    assert not any("key" in name or ".head." in name for name in reached)
+
+
+def test_a_loss_writes_nothing_and_observe_moves_the_key_encoder_and_the_queue() -> None:
+    _, stream, program = assembled(recipe())
+    method = perturbed(program)
+    before = {name: value.clone() for name, value in program.state_dict().items()}
+    batch = next(stream.batches("train", Clock(0)))
+    first, aux = program("loss", batch, Clock(0))
+    assert torch.equal(program("loss", batch, Clock(0))[0], first)
+    assert all(torch.equal(value, before[name]) for name, value in program.state_dict().items())
+    method.observe(program.f, {"loss": aux}, Clock(0))
+    for name, own, other in (
+        ("encoder", "method.key_encoder.module.hidden.0.weight", "f.hidden.0.weight"),
+        ("projector", "method.key_projector.module.0.bias", "method.projector.0.bias"),
+    ):
+        expected = 0.99 * before[own] + 0.01 * before[other]
+        torch.testing.assert_close(program.state_dict()[own], expected, rtol=1e-5, atol=1e-7, msg=name)
+        assert torch.equal(program.state_dict()[other], before[other])
+    rows = len(batch["input"])
+    assert torch.equal(method.queue[:rows], aux.carry["keys"])
+    assert torch.equal(method.queue[rows:], before["method.queue"][rows:])
+
+
+def test_the_queue_forgets_the_oldest_keys_first() -> None:
+    _, _, program = assembled(recipe(method={"queue": 8, "outputs": 2}))
+    method = program.method
+    for number in range(7):
+        keys = torch.arange(3 * number + 1, 3 * number + 4.0)[:, None].expand(3, 2)  # above all that is random
+        method.observe(program.f, {"loss": Aux(carry={"keys": keys})}, Clock(0))
+        held = sorted(method.queue[:, 0].tolist())[-min(8, 3 * number + 3) :]
+        assert held == list(range(max(1, 3 * number - 4), 3 * number + 4))
+    long = torch.arange(100.0, 120)[:, None].expand(20, 2)
+    method.observe(program.f, {"loss": Aux(carry={"keys": long})}, Clock(0))
+    assert sorted(method.queue[:, 0].tolist()) == list(range(112, 120))
+
+
+def test_micro_batches_give_the_gradient_and_the_keys_of_the_large_batch() -> None:
+    _, stream, program = assembled(recipe())
+    batch = next(stream.batches("train", Clock(0)))
+    pieces = [{name: value[part] for name, value in batch.items()} for part in (slice(0, 12), slice(12, None))]
+
+    def gradient(window: list[Any]) -> tuple[Aux, torch.Tensor]:
+        program.zero_grad()
+        aux = window_gradient(lambda part, number: program("loss", part, Clock(0)), window)
+        grads = torch.cat([p.grad.flatten() for p in program.parameters() if p.grad is not None])
+        return aux, grads / (aux.weight if len(window) > 1 else 1)
+
+    (whole, expected), (parts, got) = gradient([batch]), gradient(pieces)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(parts.carry["keys"], whole.carry["keys"], rtol=1e-5, atol=1e-6)
+
+
+def probe(program: Program, stream: Any) -> float:
+    """Test accuracy of logistic regression on frozen, standardised features of 300 training examples."""
+    program.eval()
+    parts = []
+    for split, rows in (("train", 300), ("test", 359)):
+        batch = stream.sample(split, rows)
+        with torch.no_grad():
+            features = program.method.predict(program.f, batch, frozenset({"features"}), Clock(0))["features"]
+        parts += [features.numpy(), batch["target"].numpy()]
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    return float(classifier.fit(*parts[:2]).score(*parts[2:]))
+
+
+def test_a_linear_probe_reads_more_from_its_features_than_from_random_ones() -> None:
+    gains = []
+    for seed in range(3):
+        whole, stream, program = assembled(recipe("digits", 400, seed, CNN))
+        random = probe(program, stream)
+        equation.fit(whole, stream=stream, start=program)
+        gains.append(probe(program, stream) - random)
+    assert min(gains) > 0
+    assert np.mean(gains) > 0.02
+
+
+def key_spread(failure: str) -> float:
+    given = recipe("digits", 200, 0, CNN, method={"momentum": 0.0} if failure == "no momentum" else {})
+    whole, stream, program = assembled(given)
+    method = program.method
+    if failure == "stale queue":
+        observe, first = method.observe, method.queue.clone()
+
+        def observe_without_queue(*inputs: Any) -> None:
+            observe(*inputs)
+            method.queue.copy_(first)
+
+        method.observe = observe_without_queue
+    equation.fit(whole, stream=stream, start=program)
+    with torch.no_grad():
+        return float(spread(method.projector(program.f.features(stream.sample("valid", 270)["input"]))))
+
+
+def test_it_collapses_without_momentum_or_with_a_stale_queue_and_not_with_both() -> None:
+    """No momentum fails as in table 3.3 of He et al. 2020; random negatives that never change are fled by all alike."""
+    assert key_spread("none") > 0.9
+    assert key_spread("no momentum") < 0.1
+    assert key_spread("stale queue") < 0.1
+
+
+class Interrupt(Watch):
+    def step(self, step: int, steps: int) -> None:
+        if step == 9:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+    straight = equation.fit(recipe(steps=14)).program.state_dict()
+    broken = recipe(steps=14, checkpoint=1e-9)
+    with pytest.raises(KeyboardInterrupt):
+        equation.fit(broken, run=Run.create(tmp_path / "run"), watch=Interrupt())
+    run = Run(tmp_path / "run")
+    assert run.latest() is not None
+    resumed = equation.fit(broken, run=run).program.state_dict()
+    assert all(torch.equal(value, resumed[name]) for name, value in straight.items())
