@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thetastar.data.prepare.pictures import as_images
 from thetastar.errors import UserError
 from thetastar.protocols import Batch, Field, Schema, Source, Split
 
@@ -30,6 +31,7 @@ class arrays(Source):
         given: row numbers of the splits, where they are fixed.
         names: of the classes.
         title: what messages call the data.
+        digest: a hash of the content, where one is known already.
     """
 
     def __init__(
@@ -42,28 +44,32 @@ class arrays(Source):
         given: Any = None,
         names: Any = (),
         title: str = "arrays",
+        digest: str | None = None,
     ) -> None:
-        self.name = title
+        self.name, self._fingerprint = title, digest
         x = torch.as_tensor(np.asarray(inputs)) if not isinstance(inputs, Tensor) else inputs
         if x.ndim < 2 or len(x) == 0:
-            raise UserError(f"inputs of shape {tuple(x.shape)}", "(rows, …) with at least one row", "add the missing axis")
+            raise UserError(
+                f"inputs of shape {tuple(x.shape)}", "(rows, …) with at least one row", "add the missing axis"
+            )
         self.kind = ("image" if x.ndim == 4 else "vector") if kind == "auto" else kind
         if self.kind == "image":
             x = x.to(memory_format=torch.channels_last)
-        self.inputs = x if x.dtype == torch.uint8 else x.to(torch.float32)
+        self.inputs = x if x.dtype == torch.uint8 and self.kind == "image" else x.to(torch.float32)
         self.rows = len(x)
         self.given: Mapping[Split, Any] | None = given
         self.said = []
         self.targets, self.target = _read_targets(targets, task, tuple(str(name) for name in names), self.said)
         if self.targets is not None and len(self.targets) != self.rows:
-            raise UserError(f"{self.rows} inputs and {len(self.targets)} targets", "as many of each", "check the arrays")
+            raise UserError(
+                f"{self.rows} inputs and {len(self.targets)} targets", "as many of each", "check the arrays"
+            )
         self.strata = self.targets.numpy() if self.target is not None and self.target.kind == "category" else None
 
     def prepare(self, train: Any) -> tuple[Schema, dict[str, Tensor]]:
         train = torch.as_tensor(train)
         columns = {"input": self.inputs}
-        x = self.inputs[train]
-        mean, std = _moments(x, self.kind)
+        mean, std = _moments(self.inputs, self.kind, train)
         shape = tuple(self.inputs.shape[1:])
         field = Field(self.kind, shape, mean=mean, std=std)
         target = self.target
@@ -81,14 +87,19 @@ class arrays(Source):
         return self.schema, columns
 
     def transform(self, raw: Any) -> Batch:
-        x = torch.as_tensor(np.asarray(raw)) if not isinstance(raw, Tensor) else raw
+        """Rows of the shape trained on, or a single one; images also as Pillow images, paths, or with channels last."""
         field = self.schema.input
         assert isinstance(field, Field)
+        if self.kind == "image":
+            x = as_images(raw, field)
+            return {"input": x.to(torch.float32) / (255 if x.dtype == torch.uint8 else 1)}
+        x = torch.as_tensor(np.asarray(raw)) if not isinstance(raw, Tensor) else raw
         if tuple(x.shape) == field.shape:
             x = x[None]
         if tuple(x.shape[1:]) != field.shape:
-            raise UserError(f"inputs of shape {tuple(x.shape)}", f"(rows, {', '.join(map(str, field.shape))})", "reshape them")
-        return {"input": x.to(torch.float32) / 255 if x.dtype == torch.uint8 and self.kind == "image" else x.to(torch.float32)}
+            expected = f"(rows, {', '.join(map(str, field.shape))})"
+            raise UserError(f"inputs of shape {tuple(x.shape)}", expected, "reshape them")
+        return {"input": x.to(torch.float32)}
 
     def state(self) -> dict[str, Any]:
         return {"kind": self.kind, "schema": self.schema.to_json()}
@@ -101,6 +112,10 @@ class arrays(Source):
 
     @property
     def fingerprint(self) -> str:
+        self._fingerprint = self._fingerprint or self._hash()
+        return self._fingerprint
+
+    def _hash(self) -> str:
         digest = hashlib.sha256()
         for tensor in (self.inputs, self.targets):
             if tensor is not None:
@@ -109,24 +124,28 @@ class arrays(Source):
         return digest.hexdigest()[:16]
 
 
-def _moments(x: Tensor, kind: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel or entry, in chunks: images may be many."""
+def _moments(x: Tensor, kind: str, rows: Tensor | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel or entry over `rows`, in chunks that stay in the processor's cache."""
     axes = (0, 2, 3) if kind == "image" else (0,)
     if kind != "image" and x.ndim > 2:
         return (), ()
     total = square = torch.zeros((), dtype=torch.float64)
     count = 0
-    for chunk in x.split(4096):
-        values = chunk.to(torch.float64) / (255.0 if chunk.dtype == torch.uint8 else 1.0)
+    rows = torch.arange(len(x)) if rows is None else rows
+    for part in rows.split(max(1, 2**17 * len(x) // x.numel())):
+        values = x[part].to(torch.float64)
         total = total + values.sum(axes)
         square = square + values.square().sum(axes)
         count += values.numel() // (total.numel() or 1)
     mean = total / count
     std = (square / count - mean.square()).clamp_min(0).sqrt()
-    return tuple(mean.tolist()), tuple(std.tolist())
+    unit = 255.0 if x.dtype == torch.uint8 else 1.0
+    return tuple((mean / unit).tolist()), tuple((std / unit).tolist())
 
 
-def _read_targets(targets: Any, task: Task, names: tuple[str, ...], said: list[str]) -> tuple[Tensor | None, Field | None]:
+def _read_targets(
+    targets: Any, task: Task, names: tuple[str, ...], said: list[str]
+) -> tuple[Tensor | None, Field | None]:
     if targets is None:
         said.append("no target")
         return None, None
@@ -135,7 +154,8 @@ def _read_targets(targets: Any, task: Task, names: tuple[str, ...], said: list[s
         raise UserError(f"{int(np.isnan(y).sum())} targets are NaN", "a target for every row", "drop those rows")
     if task == "auto":
         binary_rows = y.ndim == 2 and y.dtype.kind in "biu" and set(np.unique(y)) <= {0, 1}
-        task = "multi-label" if binary_rows else "classification" if y.ndim == 1 and y.dtype.kind in "biuOUS" else "regression"
+        classes = y.ndim == 1 and y.dtype.kind in "biuOUS"
+        task = "multi-label" if binary_rows else "classification" if classes else "regression"
     kind = {"f": "real", "b": "boolean"}.get(y.dtype.kind, "integer" if y.dtype.kind in "iu" else "word")
     if task == "classification":
         values, codes = np.unique(y, return_inverse=True)

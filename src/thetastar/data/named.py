@@ -1,0 +1,52 @@
+"""Public image sets that are found under THETASTAR_DATA; nothing is downloaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from thetastar.data.parquet_images import parquet_images
+from thetastar.errors import UserError
+from thetastar.protocols import Source
+
+__all__ = ["cifar10", "mnist", "tiny_imagenet"]
+
+
+def mnist() -> Source:
+    """MNIST: 28×28 grey images of handwritten digits, 60,000 to train on and 10,000 to test.
+
+    Source: LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition.
+    """
+    return parquet_images(path=str(located("mnist")), title="MNIST")
+
+
+def cifar10() -> Source:
+    """CIFAR-10 (JPEG): 32×32 colour images of ten kinds of things, 50,000 to train on and 10,000 to test.
+
+    The images are stored as JPEG, so results lie a little under those on the original.
+
+    Source: Krizhevsky 2009, Learning multiple layers of features from tiny images.
+    """
+    return parquet_images(path=str(located("cifar10-jpeg")), title="CIFAR-10 (JPEG)")
+
+
+def tiny_imagenet() -> Source:
+    """Tiny ImageNet: 64×64 colour images of 200 kinds of things, 100,000 to train on.
+
+    The labels of its test split were never published. As everywhere, the 10,000 images of its valid split take that
+    place: they are the sealed test split here, and what choices are made by is drawn from train.
+
+    Source: Le and Yang 2015, Tiny ImageNet visual recognition challenge.
+    """
+    return parquet_images(path=str(located("tiny-imagenet")), splits={"valid": "test"}, title="Tiny ImageNet")
+
+
+def located(folder: str) -> Path:
+    """The first folder of that name under a folder in THETASTAR_DATA."""
+    named = os.environ.get("THETASTAR_DATA", "")
+    for part in named.split(os.pathsep):
+        if part and (Path(part).expanduser() / folder).is_dir():
+            return Path(part).expanduser() / folder
+    got = f"'{folder}' is in no folder of THETASTAR_DATA ({named})" if named else "THETASTAR_DATA is not set"
+    do = "set THETASTAR_DATA=/path/to/data (several folders separated by ':')"
+    raise UserError(got, f"a folder that holds {folder}/train.parquet", do)

@@ -1,0 +1,91 @@
+"""Many images at once, by as many workers as there are cores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thetastar.data.prepare import decode as worker
+from thetastar.errors import UserError
+
+CHUNK = 256
+WORTH = 3.0  # seconds of decoding that repay starting workers
+SECONDS_AN_IMAGE, SECONDS_A_PIXEL = 5e-5, 2e-8  # rough, only to choose
+
+Shape = tuple[int, int, int]  # width, height, channels
+
+
+def measure_all(blobs: Sequence[bytes]) -> NDArray[np.int64]:
+    """(images, 3): width, height and channels of each; zeros where it is no image."""
+    shapes = [worker.measure(blobs[number]) for number in range(len(blobs))]
+    return np.asarray(shapes, np.int64).reshape(-1, 3)
+
+
+def decode_all(blobs: Sequence[bytes], shape: Shape, source_pixels: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Which could be read, (images,), and their pixels, (images, height, width, channels) as bytes.
+
+    Args:
+        blobs: files' contents, asked for one by one.
+        shape: that all shall have.
+        source_pixels: of all images before resizing, by which the work is estimated.
+    """
+    width, height, channels = shape
+    read = np.empty(len(blobs), np.uint8)
+    out = np.empty((len(blobs), height, width, channels), np.uint8)
+    starts = range(0, len(blobs), CHUNK)
+    seconds = SECONDS_AN_IMAGE * len(blobs) + SECONDS_A_PIXEL * source_pixels
+    count = min(cores(), len(starts)) if seconds > WORTH else 1
+    if count == 1:
+        for start in starts:
+            part = slice(start, start + CHUNK)
+            read[part], out[part] = worker.decode(_take(blobs, start), *shape)
+        return read.astype(bool), out
+    todo: SimpleQueue[int] = SimpleQueue()
+    for start in starts:
+        todo.put(start)
+    with ThreadPoolExecutor(count) as pool:
+        for done in [pool.submit(_feed, todo, blobs, shape, read, out) for _ in range(count)]:
+            done.result()
+    return read.astype(bool), out
+
+
+def _take(blobs: Sequence[bytes], start: int) -> list[bytes]:
+    return [blobs[number] for number in range(start, min(start + CHUNK, len(blobs)))]
+
+
+def _feed(todo: SimpleQueue[int], blobs: Sequence[bytes], shape: Shape, read: Any, out: Any) -> None:
+    """Start a worker and hand it chunks until none are left; its answers go straight to their place."""
+    command = [sys.executable, "-P", str(Path(worker.__file__))]  # -P: the script's neighbours are no modules
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        sink, source = process.stdin, process.stdout
+        assert sink
+        assert source
+        while True:
+            try:
+                start = todo.get_nowait()
+            except Empty:
+                break
+            part = slice(start, start + CHUNK)
+            try:
+                sink.write(worker.request(_take(blobs, start), *shape))
+                sink.flush()
+                whole = all(source.readinto(memoryview(p).cast("B")) == p.nbytes for p in (read[part], out[part]))
+            except BrokenPipeError:
+                whole = False
+            if not whole:
+                process.kill()
+                raise UserError("a process that decodes images ended early", "", "free memory and start again")
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
