@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -11,8 +11,8 @@ from torch import Tensor
 from thetastar.functional.collapse import spread
 from thetastar.functional.contrast import cosine_distance, two_views
 from thetastar.layers.frozen import Frozen
-from thetastar.layers.projection import encoder_parameters, projector
-from thetastar.protocols import Aux, Batch, Clock, Model, Move, Objective, Schema
+from thetastar.layers.projection import projector
+from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
 from thetastar.registry import BelowOne, Count
 
 __all__ = ["byol"]
@@ -55,13 +55,11 @@ class byol(Objective):
         }
 
     def attach(self, f: Model, schema: Schema) -> None:
+        f.head.requires_grad_(False)  # what is learnt are features
         self.projector = projector(f.width, self.hidden, self.outputs, norm=True)
         self.predictor = projector(self.outputs, self.hidden, self.outputs, norm=True)
         self.target = Frozen(f, batch_statistics=True)
         self.target_projector = Frozen(self.projector, batch_statistics=True)
-
-    def moves(self, f: Model) -> Sequence[Move]:
-        return [Move("loss", encoder_parameters(f, self))]
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
         first, second = two_views(batch, "byol")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from thetastar.functional.collapse import spread
 from thetastar.functional.contrast import info_nce, two_views
 from thetastar.layers.frozen import Frozen
-from thetastar.layers.projection import encoder_parameters, projector
-from thetastar.protocols import Aux, Batch, Clock, Model, Move, Objective, Schema
+from thetastar.layers.projection import projector
+from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
 from thetastar.registry import BelowOne, Count, Positive
 
 __all__ = ["moco"]
@@ -68,15 +68,13 @@ class moco(Objective):
         }
 
     def attach(self, f: Model, schema: Schema) -> None:
+        f.head.requires_grad_(False)  # what is learnt are features
         self.projector = projector(f.width, self.hidden, self.outputs, norm=False)
         # The key encoder normalises by running moments (Cai et al. 2021, Exponential moving average normalization):
         # with those of the batch, a query could recognise its key by what the batch has in common.
         self.key_encoder, self.key_projector = Frozen(f), Frozen(self.projector)
         self.register_buffer("queue", F.normalize(torch.randn(self.length, self.outputs), dim=-1))
         self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
-
-    def moves(self, f: Model) -> Sequence[Move]:
-        return [Move("loss", encoder_parameters(f, self))]
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
         first, second = two_views(batch, "moco")
