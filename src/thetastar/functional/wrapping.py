@@ -38,8 +38,8 @@ def inner_moves(inner: Method, f: Model) -> list[Move]:
 def uncached_casts() -> Iterator[None]:
     """Autocast inside keeps no cast weights.
 
-    A cast made where gradients are off, or inside a functional transform, would be taken up by the next forward pass
-    and cut the weights off from their gradient.
+    In torch 2.10 a cast that was cached where gradients are off is taken up by the next forward pass and cuts the
+    weights off from their gradient.
     """
     was = torch.is_autocast_cache_enabled()
     torch.set_autocast_cache_enabled(False)
