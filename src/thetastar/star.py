@@ -153,8 +153,11 @@ class Star:
         return type(self.source).__name__ if self.source else ""
 
 
-def load(path: str | Path) -> Star:
-    """A star from its run folder. Nothing in the folder is executed; the data are not needed to predict."""
+def load(path: str | Path, stream: Stream | None = None) -> Star:
+    """A star from its run folder. Nothing in the folder is executed; the data are not needed to predict.
+
+    `stream` is its data, where they are open already.
+    """
     run = Run.open(Path(path))
     tensors = run.model()
     recipe, described, measures = run.recipe, run.read_json("schema.json"), run.measures
@@ -164,7 +167,7 @@ def load(path: str | Path) -> Star:
     source = described.get("source")
     restored = registry.load("data", source["name"]).restore(source) if source else None  # type: ignore[attr-defined]
     facts = measures.pop("facts", {})
-    return Star(program.eval(), recipe, schema, restored, measures, facts, run)
+    return Star(program.eval(), recipe, schema, restored, measures, facts, run, stream)
 
 
 def fit_shapes(program: Program, tensors: Mapping[str, Tensor], where: Path) -> None:

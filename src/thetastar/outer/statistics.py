@@ -40,7 +40,7 @@ from scipy import stats
 
 ALPHA = 0.05  # chance of any wrong verdict in a comparison without differences
 POWER = 0.8
-AFFORDABLE_EXAMPLES, AFFORDABLE_SEEDS = 100_000, 200
+AFFORDABLE_EXAMPLES, AFFORDABLE_SEEDS, AFFORDABLE_FACTOR = 100_000, 200, 20
 
 Array = NDArray[np.float64]
 Remedy = Literal["examples", "seeds", "both", "none"]
@@ -162,7 +162,7 @@ def wilson(share: float, size: float, z: float = 1.959964) -> tuple[float, float
     """The score interval of a share out of `size` draws (Wilson 1927); stays in [0, 1] and has a width at 0 and 1."""
     centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
-    return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
+    return float(min(max(centre - half, 0.0), share)), float(max(min(centre + half, 1.0), share))
 
 
 def interval(mean: float, spread: Spread, examples: int, binary: bool) -> tuple[float, float]:
@@ -218,30 +218,22 @@ class Settle:
 
 
 def settle_fixed(effect: float, parts: Components, examples: int, seeds: int, binary: bool, alpha: float) -> Settle:
-    """More test examples or more seeds on one split, the larger source of variance first, for a power of 80%."""
+    """More test examples or more seeds on one split for a power of 80%: whichever grows less beside what there is."""
 
     def power(n: int, s: int) -> float:
         return power_of(effect, expected_fixed(parts, n, s, binary), alpha)
 
-    def by_examples() -> Settle | None:
-        return _found("examples", examples, AFFORDABLE_EXAMPLES, lambda n: power(n, seeds))
-
-    def by_seeds() -> Settle | None:
-        return _found("seeds", seeds, AFFORDABLE_SEEDS, lambda s: power(examples, s)) if seeds > 1 else None
-
-    now = expected_fixed(parts, examples, seeds, binary)
-    widths = [stats.t.isf(alpha / 2, df) ** 2 * float(v) for v, df in zip(now.variances, now.degrees, strict=True)]
-    order = (by_seeds, by_examples) if widths[-1] > widths[0] else (by_examples, by_seeds)
-    for attempt in order:
-        if (found := attempt()) is not None:
-            return found
-    factor = _smallest(2, 100, lambda k: power(examples * k, seeds * k))
+    by_examples = _found("examples", examples, AFFORDABLE_EXAMPLES, lambda n: power(n, seeds))
+    by_seeds = _found("seeds", seeds, AFFORDABLE_SEEDS, lambda s: power(examples, s)) if seeds > 1 else None
+    if by_examples or by_seeds:
+        return _lesser((by_examples, examples), (by_seeds, seeds))
+    factor = _smallest(2, AFFORDABLE_FACTOR, lambda k: power(examples * k, seeds * k))
     affordable = factor and examples * factor <= AFFORDABLE_EXAMPLES and seeds * factor <= AFFORDABLE_SEEDS
     return Settle("both", int(factor)) if factor and affordable else Settle("none")
 
 
 def settle_resplit(effect: float, m: Array, n_train: int, n_test: int, rows: int, binary: bool, alpha: float) -> Settle:
-    """More splits, or more rows in all where n_test/n_train is what dominates; s² is taken to fall as 1/rows."""
+    """More splits or more rows in all, whichever grows less; s² is taken to fall as 1/rows."""
     splits = m.shape[-1]
     floor = 1.0 / (n_test**2 * splits) if binary else 0.0
     variance = max(float(m.var(ddof=1)), floor)
@@ -252,8 +244,12 @@ def settle_resplit(effect: float, m: Array, n_train: int, n_test: int, rows: int
 
     by_seeds = _found("seeds", splits, AFFORDABLE_SEEDS, lambda s: power(s, rows))
     by_rows = _found("examples", rows, AFFORDABLE_EXAMPLES, lambda n: power(splits, n))
-    first, second = (by_seeds, by_rows) if 1.0 / splits >= n_test / n_train else (by_rows, by_seeds)
-    return first or second or Settle("none")
+    return _lesser((by_rows, rows), (by_seeds, splits)) if by_rows or by_seeds else Settle("none")
+
+
+def _lesser(*found: tuple[Settle | None, int]) -> Settle:
+    """Of what would settle a pair, what asks for the smaller share of what there is already."""
+    return min(((s.number / now, s) for s, now in found if s), key=lambda entry: entry[0])[1]
 
 
 def _found(remedy: Remedy, now: int, affordable: int, power: Callable[[int], float]) -> Settle | None:

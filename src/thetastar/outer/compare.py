@@ -1,0 +1,291 @@
+"""The main job: several ways of learning on one data set, on equal terms, ending in a verdict.
+
+    plan → tune (valid) → train (valid) → open the test split once → judge
+
+A comparison is a folder: compare.json (the question), tuning/, runs/<learner>/seed-k (plain run folders), verdict.json
+and report.html. It is continued from what is found there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thetastar import equation, registry
+from thetastar.defaults import completed, data_spec, open_stream
+from thetastar.errors import UserError
+from thetastar.hardware import provenance
+from thetastar.outcome import Outcome
+from thetastar.outer import noise, tuning
+from thetastar.outer.folder import Folder
+from thetastar.outer.learners import COLUMN_OF, Learner, default_measures, gather
+from thetastar.outer.progress import Overall, duration, expected_seconds
+from thetastar.outer.statistics import is_binary
+from thetastar.outer.trial import Trial, load_trial, open_test, train_trial
+from thetastar.outer.verdict import Question, Row, Verdict, grade, judge
+from thetastar.protocols import Stream
+from thetastar.recipe import Recipe
+from thetastar.watch import Watch
+
+SMALL = 1000  # rows below which a new split a seed is the default
+
+
+def compare(
+    data: Any,
+    models: Sequence[Any] | None = None,
+    *,
+    methods: Sequence[Any] | None = None,
+    recipes: Sequence[Any] | None = None,
+    seeds: int = 5,
+    resplit: bool | None = None,
+    budget: Mapping[str, Any] | None = None,
+    trials: int = 0,
+    out: str | Path | None = None,
+    engine: Mapping[str, Any] | None = None,
+    watch: Watch | None = None,
+    overrides: Sequence[str] = (),
+) -> Verdict:
+    """Train several learners on the same data, with the same budget, seeds and tuning trials, and judge every pair.
+
+    Args:
+        data: a name, a path, a spec, or (inputs, targets).
+        models, methods: every model with every method; by default what suits the task.
+        recipes: paths or recipes; their data, measures and, where one is given, budget are those of the comparison.
+        seeds: runs of each learner, ≥ 1.
+        resplit: a new split a seed; by default below 1,000 rows where the data do not give a test split.
+        budget: {"epochs": …}, {"steps": …} or {"seconds": …} for every run.
+        trials: of tuning for every learner, on valid; 0 tunes nothing.
+        out: the folder of the comparison; one that was begun is continued.
+        overrides: `algorithm.lr=0.05`, for all learners.
+
+    Returns:
+        The verdict; after Ctrl-C that of the finished seeds, marked partial.
+    """
+    if seeds < 1 or trials < 0:
+        raise UserError(f"seeds={seeds}, trials={trials}", "at least one seed and no negative trials", "write seeds=5")
+    if isinstance(data, tuple) and len(data) == 2:
+        data = {"name": "arrays", "inputs": data[0], "targets": data[1]}
+    base = Recipe(data=data_spec(data)).override([text for text in overrides if text.startswith("data.")])
+    stream = open_stream(base.data)
+    if not stream.size("test"):
+        raise UserError("the data have no test split", "a test split", "set data.test to a share such as 0.2")
+    base = base.replace(measures=default_measures(stream.schema), budget=dict(budget or {}), engine=dict(engine or {}))
+    learners = gather(base, stream, models, methods, recipes, overrides)
+    redraw = wants_resplit(resplit, stream, seeds)
+    question = ask(learners, stream, seeds, redraw, trials, dict(budget or {}))
+    if out is not None:
+        return Comparison(question, learners, stream, Folder(Path(out)), watch or Watch()).answer()
+    with tempfile.TemporaryDirectory(prefix="theta-compare-") as place:
+        return Comparison(question, learners, stream, Folder(Path(place)), watch or Watch()).answer()
+
+
+def wants_resplit(wanted: bool | None, stream: Stream, seeds: int) -> bool:
+    """Whether every seed draws a new split: as asked, else for small data that leave the split to us."""
+    given = "test" in (getattr(getattr(stream, "source", None), "given", None) or {})
+    possible = not given and "split_seed" in getattr(stream, "spec", {})
+    if wanted and not possible:
+        raise UserError("resplit of data that come with a test split", "data to split", "leave --resplit out")
+    if wanted and seeds < 2:
+        raise UserError("resplit with one seed", "at least two seeds, a split each", "raise --seeds")
+    rows = sum(stream.size(split) for split in ("train", "valid", "test"))
+    return possible and seeds > 1 and rows < SMALL if wanted is None else wanted
+
+
+def ask(
+    learners: list[Learner], stream: Stream, seeds: int, resplit: bool, trials: int, budget: dict[str, Any]
+) -> Question:
+    measure = learners[0].recipe.measures[0]["name"]
+    source = getattr(stream, "source", None)
+    sizes = {split: stream.size(split) for split in ("train", "valid", "test")}
+    return Question(
+        title=getattr(source, "name", "data"),
+        task=stream.schema.task,
+        measure=measure,
+        higher=bool(getattr(registry.load("measures", measure), "higher_is_better", True)),
+        root=measure in COLUMN_OF,
+        resplit=resplit,
+        seeds=seeds,
+        trials=trials,
+        budget=budget,
+        n_train=sizes["train"],
+        n_valid=sizes["valid"],
+        n_test=sizes["test"],
+        rows=sum(sizes.values()),
+        fingerprint=stream.fingerprint,
+        said=list(stream.said),
+        noise=noise.described(stream.schema),
+    )
+
+
+class Comparison:
+    """One comparison in flight."""
+
+    def __init__(
+        self, question: Question, learners: list[Learner], stream: Stream, folder: Folder, watch: Watch
+    ) -> None:
+        self.question, self.learners, self.folder, self.watch = question, learners, folder, watch
+        self.streams = {0: stream}
+        self.rows = {learner.name: Row(learner.name, recipe=learner.recipe.to_yaml()) for learner in learners}
+        self.trials: dict[str, dict[int, Trial]] = {learner.name: {} for learner in learners}
+        self.tuned: dict[str, Recipe] = {}
+        self.expected: dict[str, float] = {}
+        self.partial = False
+        self.openings: list[str] = []
+
+    def answer(self) -> Verdict:
+        """All phases; Ctrl-C ends training, and what is finished is judged."""
+        self.folder.begin(self.question, self.learners)
+        try:
+            progress = self.announce()
+            for learner in self.learners:
+                self.attempt(learner, lambda learner=learner: self.tune(learner, progress))
+            for seed in range(
+                self.question.seeds
+            ):  # every learner's first seed, then every second: any stop leaves pairs
+                for learner in self.learners:
+                    self.attempt(learner, lambda learner=learner, seed=seed: self.train(learner, seed, progress))
+                if seed == 0 and 0 < progress.done < progress.total:
+                    self.watch.say(f"one seed of every learner is done; {progress.left()} to go")
+        except KeyboardInterrupt:
+            self.partial = True
+            self.watch.say("interrupted; judging the seeds that are finished")
+        self.test()
+        verdict = self.judge()
+        self.folder.finish(verdict)
+        return verdict
+
+    def attempt(self, learner: Learner, act: Callable[[], None]) -> None:
+        """A learner that fails, for whatever reason, becomes a row with that reason; the others go on."""
+        row = self.rows[learner.name]
+        if row.state == "failed":
+            return
+        try:
+            act()
+        except Exception as error:
+            row.state = "failed"
+            row.reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            self.folder.failed(learner.name, traceback.format_exc())
+            self.watch.say(f"{learner.name} failed: {row.reason}")
+
+    def stream(self, seed: int) -> Stream:
+        """The data of a seed: the same for all, or a split of its own. Only the first and the current one stay open."""
+        if not self.question.resplit:
+            return self.streams[0]
+        if seed not in self.streams:
+            first = self.streams[0]
+            spec = first.spec  # type: ignore[attr-defined]
+            self.streams = {0: first, seed: open_stream({**spec, "split_seed": spec["split_seed"] + seed})}
+        return self.streams[seed]
+
+    # --- phases --------------------------------------------------------------------------------------------------
+
+    def announce(self) -> Overall:
+        """Say what will be done and what it costs, from a short probe of each learner."""
+        q = self.question
+        for line in q.said:
+            self.watch.say(line)
+        for learner in self.learners:
+            self.attempt(learner, lambda learner=learner: self.probe(learner))
+        left = {
+            name: sum(not self.folder.run(name, seed).finished for seed in range(q.seeds)) for name in self.expected
+        }
+        tried = {learner.name: self.folder.tried(learner.name) for learner in self.learners}
+        left = {name: count + max(q.trials - tried[name], 0) for name, count in left.items()}
+        seconds = sum(count * self.expected[name] for name, count in left.items())
+        kind = "each on a split of its own" if q.resplit else "all on one split"
+        tuned = f", {q.trials} tuning trials each" if q.trials else ", nothing tuned"
+        names = ", ".join(learner.name for learner in self.learners)
+        self.watch.say(f"comparing {names}: {len(self.learners)} learners × {q.seeds} seeds, {kind}{tuned}")
+        self.watch.say(f"{sum(left.values())} trainings to do, about {duration(seconds)}")
+        return Overall(self.watch, seconds)
+
+    def probe(self, learner: Learner) -> None:
+        self.expected[learner.name] = expected_seconds(learner.recipe, self.stream(0))
+
+    def tune(self, learner: Learner, progress: Overall) -> None:
+        self.tuned[learner.name] = learner.recipe
+        if not self.question.trials:
+            return
+        expected = self.expected[learner.name]
+
+        def fit(recipe: Recipe, number: int) -> Outcome:
+            outcome = equation.fit(
+                recipe, stream=self.stream(0), watch=progress.part(expected, f"{learner.name}, trial {number + 1}")
+            )
+            progress.finish(expected)
+            return outcome
+
+        found = tuning.tune(learner.recipe, self.stream(0), self.question.trials, self.folder.tuning(learner.name), fit)
+        self.rows[learner.name].tuned = dataclasses.asdict(found)
+        self.tuned[learner.name] = found.apply(learner.recipe)
+        self.rows[learner.name].recipe = self.tuned[learner.name].to_yaml()
+
+    def train(self, learner: Learner, seed: int, progress: Overall) -> None:
+        run = self.folder.run(learner.name, seed)
+        if not run.finished:
+            stream, expected = self.stream(seed), self.expected[learner.name]
+            recipe = self.tuned[learner.name].replace(seed=seed, data=stream.spec)  # type: ignore[attr-defined]
+            train_trial(
+                completed(recipe, stream), run.path, stream, progress.part(expected, f"{learner.name}, seed {seed}")
+            )
+            progress.finish(expected)
+        self.rows[learner.name].seeds.append(seed)
+
+    def test(self) -> None:
+        """Open the test split, after every choice; runs that were tested before are read, not tested again."""
+        for seed in range(self.question.seeds):
+            for learner in self.learners:
+                if seed in self.rows[learner.name].seeds:
+                    self.attempt(learner, lambda learner=learner, seed=seed: self.test_one(learner, seed))
+
+    def test_one(self, learner: Learner, seed: int) -> None:
+        run = self.folder.run(learner.name, seed)
+        if run.tested:
+            self.openings += run.openings
+        else:
+            open_test(run.path, self.stream(seed))
+        self.trials[learner.name][seed] = load_trial(run.path, learner.recipe.measures)
+
+    def judge(self) -> Verdict:
+        q = self.question
+        columns = {
+            name: {seed: trial.column for seed, trial in trials.items()}
+            for name, trials in self.trials.items()
+            if self.rows[name].state != "failed"
+        }
+        every = [column for by_seed in columns.values() for column in by_seed.values()]
+        binary = bool(every) and all(map(is_binary, every))
+        for learner in self.learners:
+            row, trials = self.rows[learner.name], self.trials[learner.name]
+            if row.state != "failed" and trials:
+                row.seeds = sorted(trials)
+                row.state = "finished" if len(row.seeds) == q.seeds else "unfinished"
+                describe(row, [trials[seed] for seed in row.seeds])
+                self.attempt(learner, lambda row=row: grade(row, columns[row.name], q, binary))
+        rows = list(self.rows.values())
+        pairs = judge(rows, columns, q)
+        return Verdict(q, rows, pairs, binary, self.partial, sorted(self.openings), self.notes(), provenance())
+
+    def notes(self) -> list[str]:
+        budgets = {str(learner.recipe.budget) for learner in self.learners}
+        return ["The recipes have different budgets, so the terms are not equal."] if len(budgets) > 1 else []
+
+
+def describe(row: Row, trials: list[Trial]) -> None:
+    """What a row says beside its quality: means over seeds, the highest memory."""
+
+    def mean(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known else None
+
+    row.test = {name: mean([t.test[name] for t in trials]) or 0.0 for name in trials[0].test}
+    row.noisy = mean([t.noisy for t in trials])
+    row.parameters = trials[0].cost.get("parameters")
+    row.train_seconds = mean([t.cost.get("train_seconds") for t in trials])
+    row.predict_ms = mean([t.cost.get("predict_ms") for t in trials])
+    row.memory = max((t.cost["memory"] for t in trials if t.cost.get("memory") is not None), default=None)
+    row.curves = [t.curve for t in trials]

@@ -1,0 +1,115 @@
+"""Who takes part in a comparison: partial recipes that share everything but what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thetastar import registry
+from thetastar.defaults import MEASURES, completed, default_model
+from thetastar.errors import UserError
+from thetastar.protocols import Schema, Stream
+from thetastar.recipe import Recipe
+
+COLUMN_OF = {"rmse": "mse"}  # a measure that is no mean over examples → the one whose examples are tested instead
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One way of learning: a name for people and folders, and the complete recipe of its first seed."""
+
+    name: str
+    recipe: Recipe
+
+    def question(self) -> dict[str, Any]:
+        """What makes it this learner and no other, as plain values."""
+        entry = self.recipe.to_mapping()
+        return {key: entry[key] for key in ("model", "method", "algorithm", "measures", "budget") if key in entry}
+
+
+def default_models(schema: Schema) -> list[str]:
+    """Images: from the simplest to a small convolutional net; everything else: what is usual for tables."""
+    kind = None if isinstance(schema.input, dict) else schema.input.kind
+    if kind == "image":
+        return ["softmax", "knn", "mlp", "cnn"]
+    if kind in ("vector", "state"):
+        numbers = schema.target is not None and schema.target.kind == "number"
+        return ["linear" if numbers else "softmax", "knn", "mlp", "random_forest", "gradient_boosting"]
+    raise UserError(f"no default learners for inputs of kind {kind}", "models to compare", "name some: --models a,b")
+
+
+def gather(
+    base: Recipe,
+    stream: Stream,
+    models: Sequence[Any] | None,
+    methods: Sequence[Any] | None,
+    recipes: Sequence[Any] | None,
+    overrides: Sequence[str],
+) -> list[Learner]:
+    """Every model with every method, then the recipes; each with the data, measures and budget of `base`."""
+    partial: list[tuple[str, Recipe]] = []
+    if models or methods or not recipes:
+        if not models:
+            models = [default_model(stream.schema)] if methods else default_models(stream.schema)
+        for model in models:
+            for method in methods or [None]:
+                name = _name(model) if method is None else f"{_name(model)}+{_name(method)}"
+                partial.append((name, base.replace(model=model, method=method)))
+    for recipe in recipes or []:
+        partial.append(_from_recipe(recipe, base))
+    names = _distinct([name for name, _ in partial])
+    learners: list[Learner] = []
+    for name, (_, recipe) in zip(names, partial, strict=True):
+        recipe = completed(recipe.override(overrides), stream)
+        learners.append(Learner(name, recipe.replace(measures=with_column(recipe.measures))))
+    if len({str(learner.recipe.measures[0]) for learner in learners}) > 1:
+        raise UserError(
+            "learners with different measures", "one measure that judges all", "set measures for all of them"
+        )
+    return learners
+
+
+def _from_recipe(given: Any, base: Recipe) -> tuple[str, Recipe]:
+    name = None
+    if isinstance(given, str | Path):
+        name, given = Path(given).stem, Recipe.from_yaml(Path(given))
+    recipe = given if isinstance(given, Recipe) else Recipe.from_mapping({"data": base.data, **given})
+    return name or _name(recipe.model or "default"), recipe.replace(
+        data=base.data,
+        measures=base.measures,
+        budget=base.budget or recipe.budget,
+        engine={**recipe.engine, **base.engine},
+        seed=base.seed,
+    )
+
+
+def _name(spec: Any) -> str:
+    return spec if isinstance(spec, str) else str(registry.as_spec(spec, "learner")["name"])
+
+
+def _distinct(names: list[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    found: list[str] = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return found
+
+
+def default_measures(schema: Schema) -> list[str]:
+    if schema.target is None:
+        raise UserError("nothing to compare by: the data have no target", "a target", "name one with --target")
+    if schema.target.kind not in MEASURES:
+        raise UserError(f"no measures for a target of kind {schema.target.kind}", "", "name some: measures=[…]")
+    return list(MEASURES[schema.target.kind])
+
+
+def with_column(measures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The measures, with the one whose per-example values stand in for the first where that has none."""
+    names = [measure["name"] for measure in measures]
+    paired = COLUMN_OF.get(names[0])
+    if paired and paired not in names:
+        return [*measures, registry.complete("measures", paired)]
+    return list(measures)

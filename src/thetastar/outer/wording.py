@@ -1,0 +1,265 @@
+"""A verdict in words and in tables for the terminal."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from thetastar.outer.statistics import ALPHA
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from thetastar.outer.verdict import Pair, Row, Verdict
+
+_spoken = {
+    "knn": "k-NN",
+    "mlp": "MLP",
+    "cnn": "CNN",
+    "linear_svm": "linear SVM",
+    "gan": "GAN",
+    "lstm": "LSTM",
+    "gru": "GRU",
+}
+_heads = {"nll": "NLL", "ece": "ECE", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²"}
+SHARES = ("accuracy", "balanced_accuracy", "ece", "top_k", "precision", "recall", "f1")
+
+
+def spoken(name: str) -> str:
+    """A registered name as people write it."""
+    return "+".join(_spoken.get(part, part.replace("_", " ")) for part in name.split("+"))
+
+
+def head(measure: str) -> str:
+    return _heads.get(measure, measure.replace("_", " "))
+
+
+def listed(names: Sequence[str], joint: str = "and") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits, thousands separated; – where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{places}f}" if places < 7 else f"{value:.{digits - 1}e}"
+
+
+def amount(measure: str, value: float | None) -> str:
+    """A value of a measure as tables show it: shares in percent."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{100 * value:.1f}%" if measure in SHARES else figure(value)
+
+
+def span(row: Row, verdict: Verdict) -> str:
+    """'96.1–98.3', the 95% interval of a row; "" where it is not known."""
+    if row.low is None or row.high is None or not math.isfinite(row.low + row.high):
+        return ""
+    if verdict.question.measure in SHARES:
+        return f"{100 * row.low:.1f}–{100 * row.high:.1f}"
+    return f"{figure(row.low)}–{figure(row.high)}"
+
+
+def quality(row: Row, verdict: Verdict) -> str:
+    """'97.4% (96.1–98.3)'."""
+    between = span(row, verdict)
+    return amount(verdict.question.measure, row.quality) + (f" ({between})" if between else "")
+
+
+def gap(pair: Pair, verdict: Verdict) -> str:
+    """'1.1 ± 0.4 points', or in the measure's own units: the difference and half its 95% interval."""
+    half = (pair.high - pair.low) / 2
+    if verdict.binary:
+        return f"{100 * abs(pair.difference):.1f} ± {100 * half:.1f} points"
+    places = max(0, 1 - math.floor(math.log10(half))) if half > 0 and math.isfinite(half) else 2
+    return f"{abs(pair.difference):,.{places}f} ± {half:,.{places}f} {head(verdict.question.measure)}"
+
+
+def remedy(pair: Pair, verdict: Verdict) -> str:
+    """What would settle an open pair."""
+    resplit = verdict.question.resplit
+    if pair.remedy == "examples":
+        return f", about {pair.number:,} more {'rows of data' if resplit else 'test examples'} would settle it"
+    if pair.remedy == "seeds":
+        return f", about {pair.number:,} more {'splits' if resplit else 'seeds'} would settle it"
+    if pair.remedy == "both":
+        return f", about {pair.number} times as many seeds and test examples would settle it"
+    return ", and no affordable number of examples or seeds would settle it"
+
+
+def seen(pair: Pair, verdict: Verdict) -> str:
+    """'CNN beats MLP by 1.1 ± 0.4 points', or what is missing for a verdict."""
+    if pair.outcome == "open":
+        return f"{spoken(pair.first)} and {spoken(pair.second)}: not enough evidence{remedy(pair, verdict)}"
+    first, second = (pair.first, pair.second) if pair.outcome == "first" else (pair.second, pair.first)
+    return f"{spoken(first)} beats {spoken(second)} by {gap(pair, verdict)}"
+
+
+def sentences(verdict: Verdict) -> list[str]:
+    """The overall finding, neighbours in the ranking, what failed, and what the verdict speaks of."""
+    ranked = verdict.ranked
+    lines: list[str] = []
+    if ranked:
+        lines.append(overall(verdict))
+        found = [verdict.pair(a.name, b.name) for a, b in itertools.pairwise(ranked)]
+        between = [seen(pair, verdict) for pair in found if pair]
+        if between:
+            lines.append("; ".join(between) + ".")
+    else:
+        lines.append("No learner finished, so there is no verdict.")
+    lines += [f"{spoken(row.name)} failed: {row.reason}." for row in verdict.rows if row.state == "failed"]
+    return [*lines, *basis(verdict), *verdict.notes]
+
+
+def overall(verdict: Verdict) -> str:
+    ranked = verdict.ranked
+    best = ranked[0]
+    measure = head(verdict.question.measure)
+    between = span(best, verdict)
+    interval = f", 95% interval {between}" if between else ""
+    value = f"{spoken(best.name)} ({measure} {amount(verdict.question.measure, best.quality)}{interval})"
+    pairs = {row.name: verdict.pair(best.name, row.name) for row in ranked[1:]}
+    beaten = [spoken(name) for name, pair in pairs.items() if pair and pair.outcome == "first"]
+    level = [spoken(name) for name, pair in pairs.items() if not pair or pair.outcome != "first"]
+    if not pairs:
+        return f"{value} is the only learner that finished."
+    if not level:
+        return f"Best: {value}; it beats {listed(beaten)}."
+    tail = f", which beats {listed(beaten)}" if beaten else ""
+    return f"No single best: {value} leads{tail}, but the evidence does not separate it from {listed(level)}."
+
+
+def basis(verdict: Verdict) -> list[str]:
+    """What the verdict rests on and speaks of."""
+    q = verdict.question
+    lines: list[str] = []
+    if verdict.partial:
+        lines.append("Partial: it was interrupted, and only finished seeds count; the same command continues.")
+    if q.seeds == 1:
+        lines.append("One seed: this speaks of these trained stars, not of the methods behind them.")
+    elif q.resplit:
+        lines.append(
+            f"Each of the {q.seeds} seeds drew a new split (repeated cross-validation), so the verdict speaks of "
+            "learning from samples of this size; the overlap of the splits is corrected for."
+        )
+    else:
+        lines.append(
+            f"The {q.seeds} seeds share one split and vary initialisation and order only, so the verdict speaks of "
+            "learning from this training sample; another sample could rank the learners otherwise."
+        )
+    if not q.trials:
+        lines.append("Nothing was tuned.")
+    alone = [pair for pair in verdict.pairs if pair.outcome == "open" and pair.p <= ALPHA]
+    if alone:
+        named = listed([f"{spoken(pair.first)}–{spoken(pair.second)}" for pair in alone])
+        lines.append(f"Looked at alone, {named} would be decided; among {len(verdict.pairs)} pairs that is not enough.")
+    if verdict.openings:
+        lines.append(f"The test split was {opened(verdict)}.")
+    return lines
+
+
+def opened(verdict: Verdict) -> str:
+    """How often the test split was opened: '… once, after every choice' is the rule."""
+    if not verdict.openings:
+        return "opened once, after every choice"
+    runs = sum(len(row.seeds) for row in verdict.rows)
+    first, last = verdict.openings[0], verdict.openings[-1]
+    when = f"on {first}" if first == last else f"between {first} and {last}"
+    return (
+        f"opened before: {len(verdict.openings)} times for {runs} runs, {when}; those results are read, not made again"
+    )
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def columns(verdict: Verdict) -> list[str]:
+    """Heads of the table: the quality, further measures, quality under noise, costs."""
+    q = verdict.question
+    further = [name for row in verdict.ranked[:1] for name in row.test if name != q.measure]
+    noisy = [f"{head(q.measure)} under noise"] if q.noise else []
+    costs = ["parameters", "train", "predict 1,000", "memory", "tuned"]
+    return ["learner", f"{head(q.measure)} (95%)", *map(head, further), *noisy, *costs]
+
+
+def cells(row: Row, verdict: Verdict) -> list[str]:
+    q = verdict.question
+    further = [amount(name, row.test[name]) for name in row.test if name != q.measure]
+    noisy = [amount(q.measure, row.noisy)] if q.noise else []
+    memory = "–" if row.memory is None else f"{row.memory / 2**20:,.0f} MiB"
+    train = "–" if row.train_seconds is None else f"{figure(row.train_seconds, 2)} s"
+    predict = "–" if row.predict_ms is None else f"{figure(row.predict_ms, 2)} ms"
+    parameters = "–" if row.parameters is None else f"{row.parameters:,}"
+    return [
+        spoken(row.name), quality(row, verdict), *further, *noisy, parameters, train, predict, memory,
+        tuning(row),
+    ]  # fmt: skip
+
+
+def tuning(row: Row) -> str:
+    """'10 trials: lr=0.004', or why there were none."""
+    if not row.tuned:
+        return "not tuned"
+    if not row.tuned["searched"]:
+        return "nothing to tune"
+    chosen = ", ".join(f"{path.split('.')[1]}={short(value)}" for path, value in row.tuned["best"].items())
+    return f"{row.tuned['trials']} trials: {chosen or 'the defaults'}"
+
+
+def short(value: object) -> str:
+    return figure(value) if isinstance(value, float) else str(value)
+
+
+def table(verdict: Verdict) -> Table:
+    from rich.table import Table
+
+    heads = columns(verdict)
+    made = Table(title=verdict.question.title, title_justify="left", caption_justify="left")
+    for number, name in enumerate(heads):
+        left = number == 0 or name == "tuned"
+        made.add_column(name, justify="left" if left else "right", overflow="fold", max_width=32 if number else None)
+    for row in verdict.ranked:
+        made.add_row(*cells(row, verdict))
+    for row in verdict.rows:
+        if row.quality is None:
+            made.add_row(
+                spoken(row.name), f"{row.state}: {row.reason}" if row.reason else row.state, *[""] * (len(heads) - 2)
+            )
+    made.caption = verdict.question.noise and f"noise: {verdict.question.noise}"
+    return made
+
+
+def mark(pair: Pair | None, verdict: Verdict) -> str:
+    """A cell of the matrix, seen from the row's learner."""
+    if pair is None:
+        return "–"
+    sign = {"first": "beats", "second": "loses", "open": "?"}[pair.outcome]
+    text = gap(pair, verdict).rsplit(" ", 1)[0]
+    return f"{sign} {'−' if pair.difference < 0 and pair.outcome == 'open' else ''}{text}"
+
+
+def matrix(verdict: Verdict) -> Table:
+    from rich.table import Table
+
+    unit = "points" if verdict.binary else head(verdict.question.measure)
+    made = Table(title="row against column", title_justify="left", caption_justify="left")
+    made.caption = (
+        f"difference in {unit} ± half the 95% interval of the pair alone; "
+        "verdicts count all pairs (Holm); ? = not enough evidence"
+    )
+    made.add_column("")
+    names = [row.name for row in verdict.ranked]
+    for name in names:
+        made.add_column(spoken(name), justify="right")
+    for first in names:
+        made.add_row(
+            spoken(first),
+            *[("" if first == second else mark(verdict.pair(first, second), verdict)) for second in names],
+        )
+    return made
