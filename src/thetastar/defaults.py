@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ MEASURES = {
 def open_stream(data: Any) -> Stream:
     """The stream of a data spec; its complete form is `stream.spec`."""
     return registry.build("data", data_spec(data), where="data")
+
+
+def with_target(data: Any, target: str | None) -> Any:
+    """The data with the column to predict, where one is named."""
+    return data if target is None else {**_resolved(data, "data"), "target": target}
 
 
 def data_spec(data: Any) -> Spec:
@@ -51,9 +56,17 @@ def _is_stream(component: Any) -> bool:
 
 
 def _resolved(data: Any, where: str) -> Spec:
-    """A spec whose name is a component: a path, alone or as the name of a spec, becomes the source that reads it."""
+    """A spec whose name is a component.
+
+    A path, alone or as the name of a spec, becomes the source that reads it; (inputs, targets) become arrays, a frame a
+    table.
+    """
     if isinstance(data, str | Path):
         return _source_of_path(data)
+    if isinstance(data, tuple) and len(data) == 2:
+        return {"name": "arrays", "inputs": data[0], "targets": data[1]}
+    if type(data).__name__ == "DataFrame":  # known by name, so that pandas is imported only where there is one
+        return {"name": "table", "frame": data}
     spec = registry.as_spec(data, where)
     return {**_source_of_path(spec["name"]), **{key: value for key, value in spec.items() if key != "name"}}
 
@@ -124,6 +137,7 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
     if engine.monitor is None and measures:
         engine = part(Engine, {**recipe.engine, "monitor": measures[0]["name"]}, "engine")
     _check_method(method["name"], schema, engine)
+    _check_measures([measure["name"] for measure in measures], schema)
     if not isinstance(recipe.seed, int) or isinstance(recipe.seed, bool) or recipe.seed < 0:
         raise UserError(f"seed: got {recipe.seed!r}", "a whole number ≥ 0", "write seed=0")
     return Recipe(
@@ -152,6 +166,15 @@ def _check_method(name: str, schema: Schema, engine: Engine) -> None:
             "engine.accumulate=1",
             "enlarge data.batch_size instead",
         )
+
+
+def _check_measures(names: Sequence[str], schema: Schema) -> None:
+    """Refuse measures that say nothing about this kind of target."""
+    for name in names:
+        kinds: frozenset[str] = getattr(registry.load("measures", name), "kinds", frozenset())
+        if kinds and schema.target and schema.target.kind not in kinds:
+            fitting = ", ".join(MEASURES.get(schema.target.kind, ()))
+            raise UserError(f"measure {name} on a {schema.task} task", fitting, "choose another measure")
 
 
 def _settled(spec: Any, stream: Stream) -> Any:
