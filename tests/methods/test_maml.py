@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import thetastar as ts
+from thetastar.errors import UserError
 from thetastar.functional.keys import reseed
 from thetastar.methods.maml import maml
 from thetastar.methods.supervised import supervised
@@ -152,3 +153,8 @@ def test_new_classes_are_learnt_from_one_example_each() -> None:
     values = star.measures["valid"]["accuracy"]
     # 1,000 judged answers on classes that were never trained on; the chance level is 0.5
     assert values > 0.7
+
+
+def test_data_without_tasks_are_refused() -> None:
+    with pytest.raises(UserError, match="choose data=episodes"):
+        ts.fit("bars", {"name": "mlp", "widths": [4]}, "maml", steps=1)

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from thetastar.errors import UserError
 from thetastar.functional.wrapping import inner_moves, objective, uncached_casts
 from thetastar.layers.frozen import scratch
+from thetastar.methods.population import Member
 from thetastar.protocols import Aux, Batch, Clock, Method, Model, Move, Objective, Schema
 from thetastar.registry import Count, Positive
 
@@ -64,6 +66,8 @@ class maml(Objective):
         return inner_moves(self.inner, f)
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
+        if "support" not in batch:
+            raise UserError("maml on data without tasks", "a support and a query", "choose data=episodes or sinusoids")
         calls, weights = self.calls(f)
 
         def task(support: Batch, query: Batch) -> tuple[Tensor, Tensor]:
@@ -75,12 +79,12 @@ class maml(Objective):
         log = {"unadapted": before.mean().detach()}
         return after.mean(), Aux(log, weight=after.new_tensor(float(len(after))))
 
-    def calls(self, f: Model) -> tuple[Calls, Weights]:
+    def calls(self, f: Model) -> tuple[Member, Weights]:
         """f and the inner method to be called with other weights, and the weights that adapt."""
-        calls = Calls(f, self.inner)
+        calls = Member(f, self.inner)
         return calls, {name: value for name, value in calls.named_parameters() if value.requires_grad}
 
-    def adapted(self, calls: Calls, weights: Weights, support: Batch, t: Clock) -> Weights:
+    def adapted(self, calls: Member, weights: Weights, support: Batch, t: Clock) -> Weights:
         """θ_τ of one task."""
 
         def loss(weights: Weights) -> Tensor:
@@ -104,17 +108,6 @@ class maml(Objective):
         with on_batch_statistics(f), uncached_casts():
             out = vmap(task, randomness="different")(batch["support"], batch["query"])
         return {name: value.flatten(0, 1) for name, value in out.items()}
-
-
-class Calls(nn.Module):
-    """f and a method, to be called by the method's function."""
-
-    def __init__(self, f: Model, method: Method) -> None:
-        super().__init__()
-        self.f, self.method = f, method
-
-    def forward(self, function: str, *inputs: Any) -> Any:
-        return getattr(self.method, function)(self.f, *inputs)
 
 
 @contextmanager
