@@ -13,6 +13,7 @@ import typer
 from thetastar import __version__
 from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
 from thetastar.terminal.kinds import KINDS
+from thetastar.terminal.options import Epochs, Json, RunFolder, Seconds, Steps, Target, Task, With, Words
 
 app = typer.Typer(
     name="theta",
@@ -22,20 +23,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Words = Annotated[
-    list[str] | None, typer.Argument(metavar="DATA KEY=VALUE", help="Data set, file or folder; then overrides.")
-]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on the output stream.")]
-With = Annotated[
-    list[Path] | None, typer.Option("--with", metavar="FILE", help="A Python file with your own components.")
-]
-Target = Annotated[str | None, typer.Option(help="Column to predict.")]
-Task = Annotated[str | None, typer.Option(help="classification or regression, where the inferred task is wrong.")]
-Epochs = Annotated[float | None, typer.Option(help="Budget in passes over the training split.")]
-Steps = Annotated[int | None, typer.Option(help="Budget in updates.")]
-Seconds = Annotated[float | None, typer.Option(help="Budget in seconds of training.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -143,6 +130,71 @@ def predict(
 
     include(files or [])
     predicting.predict(run, file, probabilities=proba, as_json=as_json)
+
+
+@app.command()
+@guarded
+def compare(
+    words: Words = None,
+    models: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Instead of those that suit the task.")
+    ] = None,
+    methods: Annotated[list[str] | None, typer.Option(metavar="A,B", help="Every model with every method.")] = None,
+    recipes: Annotated[list[str] | None, typer.Option(metavar="FILE,FILE", help="Recipes that take part too.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each learner.")] = 5,
+    resplit: Annotated[bool | None, typer.Option(help="A new split for every seed; default for small data.")] = None,
+    trials: Annotated[int, typer.Option(min=0, help="Tuning trials of each learner, judged on valid.")] = 0,
+    target: Target = None,
+    task: Task = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
+    seconds: Seconds = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the comparison; runs/compare-DATA by default.")] = None,
+    files: With = None,
+    as_json: Json = False,
+) -> None:
+    """Compare ways of learning on equal terms, with a verdict.
+
+    \b
+    Examples:
+      theta compare digits
+      theta compare digits --models mlp,cnn --seeds 10 --epochs 20
+      theta compare housing.csv --target median_house_value
+    """
+    from thetastar.terminal import comparing
+    from thetastar.terminal.words import Choices, include, names
+
+    include(files or [])
+    choices = Choices(target=target, task=task, epochs=epochs, steps=steps, seconds=seconds)
+    terms = comparing.Terms(
+        models=names(models),
+        methods=names(methods),
+        recipes=names(recipes),
+        seeds=seeds,
+        resplit=resplit,
+        trials=trials,
+    )
+    comparing.compare(words or [], choices, terms, out, as_json)
+
+
+@app.command()
+@guarded
+def report(
+    place: Annotated[Path, typer.Argument(metavar="RUN|COMPARISON", help="The folder of a run or a comparison.")],
+    files: With = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a run or a comparison found; a comparison's page is written anew.
+
+    \b
+    Example:
+      theta report runs/compare-digits
+    """
+    from thetastar.terminal import comparing
+    from thetastar.terminal.words import include
+
+    include(files or [])
+    comparing.report(place, as_json)
 
 
 @app.command()

@@ -52,6 +52,10 @@ def include(path: Path) -> list[Entry]:
     path = path.resolve()
     if not path.is_file():
         raise UserError(f"no file {path}", "a Python file with components", "check the path after --with")
+    if path.suffix != ".py":
+        raise UserError(
+            f"{path.name} is no Python file", "a file ending in .py with components", "check the path after --with"
+        )
     module = _module(path)
     found: list[Entry] = []
     for name in getattr(module, "__all__", []):
@@ -135,7 +139,7 @@ def find(folder: str, name: str) -> Entry:
         )
     raise UserError(
         f"unknown {kind} '{name}'",
-        f"one of the {len(known)} in `theta list {folder.split('/')[0]}`",
+        f"one of the {len(known)} in `theta list {folder.rsplit('/', 1)[-1]}`",
         nearest(name, known),
     )
 

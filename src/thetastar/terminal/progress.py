@@ -8,8 +8,7 @@ import time
 from types import FrameType, TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thetastar.terminal.console import number
 from thetastar.trace import Row
@@ -19,39 +18,74 @@ PATIENCE = 1.0  # seconds before a bar appears: what is over by then needs none
 REFRESH = 0.1
 
 
-class Progress(Watch):
-    """Shows the steps of one run; a pipe sees only what is said.
+class Bar(Watch):
+    """Shows steps as a bar on a terminal; a pipe sees only what is said.
 
     Args:
         console: where to show them.
-        label: what the bar is called.
+        label: what the bar is called, until a row names its run.
+        counts: whether steps are worth reading as numbers.
     """
 
-    def __init__(self, console: Console, label: str) -> None:
-        self.console, self.label = console, label
-        self.asked = self.leaving = False
-        self.done, self.planned = 0, 0
-        self._began = self._shown = time.monotonic()
-        self._bars: Bars | None = None
-        self._task = TaskID(0)
-        self._judged = ""
+    def __init__(self, console: Console, label: str, counts: bool = True) -> None:
+        self.console, self.label, self.judged = console, label, ""
+        self.began = self.shown = time.monotonic()
+        count = [MofNCompleteColumn()] if counts else []
+        columns = [TextColumn("{task.description}"), BarColumn(), *count, TimeRemainingColumn()]
+        self.bars = Progress(*columns, TextColumn("{task.fields[judged]}"), console=console, transient=True)
+        self.task = self.bars.add_task(label, total=None, judged="")
 
-    def __enter__(self) -> Progress:
-        self._began = time.monotonic()
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
+    def __enter__(self) -> Bar:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._before)
-        if self._bars:
-            self._bars.stop()
+        self.bars.stop()
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """The first interruption waits for the step's end and a checkpoint, the second waits for nothing."""
+    def step(self, step: int, steps: int) -> None:
+        now = time.monotonic()
+        if not self.console.is_terminal or now - self.began < PATIENCE or now - self.shown < REFRESH:
+            return
+        self.shown = now
+        self.bars.start()
+        self.bars.update(self.task, description=self.label, completed=step, total=steps, judged=self.judged)
+
+    def row(self, row: Row) -> None:
+        self.label = row.get("run", self.label)
+        values = [(name.removeprefix("valid."), value) for name, value in row.items() if name.startswith("valid.")]
+        if values:
+            self.judged = "valid " + "  ".join(f"{name} {number(value)}" for name, value in values[:2])
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False)
+
+
+class Polite(Watch):
+    """Lets the first Ctrl-C wait for the end of the step and a checkpoint; the second waits for nothing.
+
+    Args:
+        inner: hears everything.
+    """
+
+    def __init__(self, inner: Watch) -> None:
+        self.inner = inner
+        self.asked = self.leaving = False
+        self.done, self.planned = 0, 0
+        self.alone = threading.current_thread() is threading.main_thread()  # only it may handle signals
+
+    def __enter__(self) -> Polite:
+        if self.alone:
+            self.before = signal.signal(signal.SIGINT, self.interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.alone:
+            signal.signal(signal.SIGINT, self.before)
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -61,28 +95,10 @@ class Progress(Watch):
         if self.leaving:  # the engine has written a checkpoint since
             raise KeyboardInterrupt
         self.leaving = self.asked
-        now = time.monotonic()
-        if not self.console.is_terminal or now - self._began < PATIENCE or now - self._shown < REFRESH:
-            return
-        self._shown = now
-        if self._bars is None:
-            self._bars = Bars(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[judged]}"),
-                console=self.console,
-                transient=True,
-            )
-            self._task = self._bars.add_task(self.label, total=steps, completed=step, judged="")
-            self._bars.start()
-        self._bars.update(self._task, completed=step, total=steps, judged=self._judged)
+        self.inner.step(step, steps)
 
     def row(self, row: Row) -> None:
-        judged = [(name.removeprefix("valid."), value) for name, value in row.items() if name.startswith("valid.")]
-        if judged:
-            self._judged = "valid " + "  ".join(f"{name} {number(value)}" for name, value in judged[:2])
+        self.inner.row(row)
 
     def say(self, line: str) -> None:
-        self.console.print(line, markup=False)
+        self.inner.say(line)

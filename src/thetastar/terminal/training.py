@@ -14,17 +14,21 @@ from thetastar.recipe import Recipe
 from thetastar.terminal.console import aside, measures_table, number, print_json, show, table
 
 if TYPE_CHECKING:
+    from thetastar.protocols import Stream
     from thetastar.star import Star
 
 
-def prepared(recipe: Recipe, console: Console) -> tuple[Recipe, Any]:
-    """The complete recipe and the stream, with what was inferred said aloud."""
+def prepared(recipe: Recipe, console: Console) -> tuple[Recipe, Stream]:
+    """The complete recipe and the stream; what was inferred is said once it is known that the parts fit."""
     from thetastar.defaults import completed, open_stream
+    from thetastar.equation import assemble
 
     stream = open_stream(recipe.data)
+    full = completed(recipe, stream)
+    assemble(full, stream.schema)
     for line in stream.said:
         console.print(line, markup=False, style="dim")
-    return completed(recipe, stream), stream
+    return full, stream
 
 
 def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_json: bool) -> None:
@@ -44,13 +48,13 @@ def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_js
     report(stars, place, as_json)
 
 
-def train(recipe: Recipe, place: Path, stream: Any, console: Console, runs: int = 1) -> Star:
+def train(recipe: Recipe, place: Path, stream: Stream | None, console: Console, runs: int = 1) -> Star:
     """One run under a progress bar; an interruption says where it can be taken up again."""
     from thetastar import star
-    from thetastar.terminal.progress import Progress
+    from thetastar.terminal.progress import Bar, Polite
 
     label = f"{recipe.model['name']}, {recipe.method['name']}" + (f", seed {recipe.seed}" if runs > 1 else "")
-    with Progress(console, label) as watch:
+    with Bar(console, label) as bar, Polite(bar) as watch:
         try:
             return star.train(recipe, place, stream=stream, watch=watch)
         except KeyboardInterrupt:

@@ -44,6 +44,11 @@ def include(files: Sequence[Path]) -> None:
         registry.include(path)
 
 
+def names(given: Sequence[str] | None) -> list[str]:
+    """`--models a,b --models c` → a, b, c."""
+    return [name.strip() for words in given or [] for name in words.split(",") if name.strip()]
+
+
 def split(words: Sequence[str]) -> tuple[str | None, list[str]]:
     """The data set and the KEY=VALUE words; a path may hold a '=' unless it begins like a key of the recipe."""
     data: str | None = None

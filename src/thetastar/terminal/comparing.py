@@ -1,0 +1,101 @@
+"""`theta compare` and `theta report`: several learners on one data set, the verdict, and its page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetastar.errors import UserError
+from thetastar.terminal.console import aside, print_json, show
+from thetastar.terminal.failures import INTERRUPTED, fail
+from thetastar.terminal.words import Choices, recipe_file, split, with_answers
+
+if TYPE_CHECKING:
+    from thetastar.outer.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What the options of `theta compare` say beyond the data."""
+
+    models: list[str]
+    methods: list[str]
+    recipes: list[str]
+    seeds: int
+    resplit: bool | None
+    trials: int
+
+
+def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | None, as_json: bool) -> None:
+    """Run a comparison, or go on with one, and print its verdict; interrupted, that of what is finished."""
+    from thetastar.outer.compare import compare as run
+    from thetastar.terminal.progress import Bar
+
+    data, overrides = split(words)
+    if data is None:
+        raise UserError("no data", "a data set, a file or a folder of images", "for example: theta compare digits")
+    spec = with_answers(data, choices)
+    place = out or default_folder(data, [*overrides, choices, terms])
+    with Bar(aside(), f"comparing on {data}", counts=False) as watch:
+        verdict = run(
+            spec,
+            terms.models or None,
+            methods=terms.methods or None,
+            recipes=[str(recipe_file(Path(recipe))) for recipe in terms.recipes] or None,
+            seeds=terms.seeds,
+            resplit=terms.resplit,
+            budget=choices.budget or None,
+            trials=terms.trials,
+            out=place,
+            watch=watch,
+            overrides=overrides,
+        )
+    tell(verdict, place, as_json)
+    if verdict.partial:
+        fail("interrupted; the same command goes on from here", INTERRUPTED)
+
+
+def default_folder(data: str, options: Sequence[Any]) -> Path:
+    """The same command finds the same folder, so it goes on; other options find another."""
+    stem = re.sub(r"[^\w.-]+", "_", Path(data).stem)
+    asked = [str(option) for option in options]
+    plain = [
+        str(option) for option in (Choices(), Terms(models=[], methods=[], recipes=[], seeds=5, resplit=None, trials=0))
+    ]
+    mark = "" if asked == plain else "-" + hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:6]
+    return Path("runs") / f"compare-{stem}{mark}"
+
+
+def tell(verdict: Verdict, place: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({**verdict.to_json(), "sentences": verdict.sentences(), "report": str(place / "report.html")})
+        return
+    show("")
+    show(verdict.table())
+    if verdict.pairs:
+        show("")
+        show(verdict.matrix())
+    show("")
+    for sentence in verdict.sentences():
+        show(sentence)
+    show(f"report: {place / 'report.html'}")
+
+
+def report(place: Path, as_json: bool) -> None:
+    """The verdict of a comparison again, with its page written anew; or the measures of a run."""
+    from thetastar import star
+    from thetastar.terminal import training
+
+    if not (place / "compare.json").is_file():
+        training.report([star.load(place)], place, as_json)
+        return
+    from thetastar.outer.folder import load_verdict
+
+    verdict = load_verdict(place)
+    verdict.to_html(place / "report.html")
+    tell(verdict, place, as_json)
