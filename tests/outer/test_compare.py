@@ -179,6 +179,26 @@ def test_interrupted_keeps_what_is_done_and_the_same_call_continues(tmp_path, mo
     assert [row.per_seed for row in whole.rows] == [row.per_seed for row in undisturbed.rows]
 
 
+def test_an_interruption_through_the_watch_leaves_a_checkpoint_and_is_continued_to_the_same_result(tmp_path):
+    class Leaves(Watch):
+        calls, leaving = 0, False
+
+        def step(self, step, steps):
+            self.calls += 1
+            if self.leaving:
+                raise KeyboardInterrupt
+            self.leaving = self.calls >= 30
+
+    call = {"models": [SMALL], "seeds": 2, "resplit": False, "out": tmp_path / "c", "budget": {"epochs": 4}}
+    partial = compare("moons", **call, watch=Leaves())
+    assert partial.partial
+    assert list((tmp_path / "c" / "runs" / "mlp").glob("seed-*/state/*"))
+    whole = compare("moons", **call)
+    undisturbed = compare("moons", **{**call, "out": None})
+    assert whole.rows[0].per_seed == undisturbed.rows[0].per_seed
+    assert whole.rows[0].test == undisturbed.rows[0].test
+
+
 def test_methods_recipes_and_overrides_make_learners(tmp_path):
     file = tmp_path / "wide.yaml"
     file.write_text(Recipe(data="moons", model={"name": "mlp", "widths": [4]}, algorithm="sgd").to_yaml())

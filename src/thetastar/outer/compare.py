@@ -225,15 +225,15 @@ class Comparison:
         self.rows[learner.name].recipe = self.tuned[learner.name].to_yaml()
 
     def train(self, learner: Learner, seed: int, progress: Overall) -> None:
-        run = self.folder.run(learner.name, seed)
-        if not run.finished:
-            stream, expected = self.stream(seed), self.expected[learner.name]
+        run, expected = self.folder.run(learner.name, seed), self.expected[learner.name]
+        left = not run.finished
+        if left:
+            stream, part = self.stream(seed), progress.part(expected, f"{learner.name}, seed {seed}")
             recipe = self.tuned[learner.name].replace(seed=seed, data=stream.spec)  # type: ignore[attr-defined]
-            train_trial(
-                completed(recipe, stream), run.path, stream, progress.part(expected, f"{learner.name}, seed {seed}")
-            )
-            progress.finish(expected)
+            train_trial(completed(recipe, stream), run.path, stream, part)
         self.rows[learner.name].seeds.append(seed)
+        if left:
+            progress.finish(expected)  # last: whoever watches may interrupt here, and the run is finished
 
     def test(self) -> None:
         """Open the test split, after every choice; runs that were tested before are read, not tested again."""

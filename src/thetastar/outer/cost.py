@@ -39,7 +39,7 @@ class Cost:
 class Memory:
     """How far the memory of this process rose above its level when the block began.
 
-    On a GPU, the peak of what tensors held on it. Elsewhere resident memory, sampled every 5 ms (where the system does
+    On a GPU, the rise of what tensors held on it. Elsewhere resident memory, sampled every 5 ms (where the system does
     not show it, the rise of its high-water mark). Data and libraries were there before and do not count; what the
     allocator kept of earlier runs is used again without a rise, so a small figure is a lower bound.
     """
@@ -50,10 +50,10 @@ class Memory:
         release = getattr(ctypes.CDLL(None), "malloc_trim", None) if _statm.exists() else None
         if release:
             release(0)  # what earlier runs left behind goes back to the system, so that this run's rise shows
-        self.before = self._now()
-        self._highest, self._over = self.before, threading.Event()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+        self.before = self._now()
+        self._highest, self._over = self.before, threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         if _statm.exists() and not torch.cuda.is_available():
             self._thread.start()

@@ -61,6 +61,10 @@ class Part(Watch):
     def __init__(self, overall: Overall, expected: float, name: str) -> None:
         self.overall, self.expected, self.name = overall, expected, name
 
+    @property
+    def leaving(self) -> bool:  # type: ignore[override]
+        return self.overall.watch.leaving
+
     def step(self, step: int, steps: int) -> None:
         self.overall.show(self.expected * step / max(steps, 1))
 
