@@ -7,6 +7,7 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from thetastar.errors import UserError
 from thetastar.evaluation import evaluate
 from thetastar.recipe import Budget
 
@@ -24,6 +25,8 @@ def planned_steps(training: Training) -> int:
     if budget.epochs is not None:
         return max(1, round(budget.epochs * training.windows))
     assert budget.seconds is not None
+    if training.world.size > 1:
+        raise UserError("a budget in seconds on several processes", "epochs or steps", "write budget.epochs=…")
     return max(1, probe(training, budget.seconds))
 
 

@@ -59,7 +59,7 @@ def fit(
         start: a program to go on with (the next task of a sequence); its method is not attached again.
         watch: hears of progress.
     """
-    stream = stream or open_stream(recipe.data)
+    stream = stream or open_stream(recipe.data, recipe.method)
     recipe = completed(recipe, stream)
     training = Training(recipe, stream, start or assemble(recipe, stream.schema), run, watch or Watch())
     training.begin()
@@ -77,40 +77,39 @@ class Training:
         self.world = World.current()
         self.device = choose_device(self.engine.device)
         stream.to(self.device)
-        self.program = self.world.shard(program.to(self.device))
+        self.whole = program.to(self.device)  # what is judged and kept; the same as `program` in a single process
+        self.program = self.world.shard(self.whole)
         self.precision = choose_precision(self.engine.precision, self.device, program.f, stream.schema.task)
         self.algorithm: Algorithm = registry.build("algorithms", recipe.algorithm, where="algorithm")
-        self.moves: Sequence[Move] = program.method.moves(program.f)
+        self.moves: Sequence[Move] = self.program.method.moves(self.program.f)
         self.states = {move.name: self.algorithm.init(move) for move in self.moves}
         self.windows = max(-(-stream.length("train") // self.engine.accumulate), 1)
-        self.trace = Trace()
-        self.guard = Guard(program)
-        self.best = Best(recipe)
+        self.trace, self.guard, self.best = Trace(), Guard(self.program), Best(recipe)
         self.step, self.steps, self.stopped, self.seconds = 0, 0, False, 0.0
         self.saved_at = time.monotonic()
 
     def begin(self) -> None:
         """From the start, or from the last checkpoint of the run."""
         saved = self.run.latest() if self.run else None
+        self.run = None if self.world.rank else self.run  # the first rank writes for all
         if saved:
             resume.restore(self, saved)
         elif self.moves:
             self.steps = planned_steps(self)
 
     def clock(self) -> Clock:
-        return Clock(self.recipe.seed, self.step, self.steps, self.step // self.windows, self.world.rank)
+        return Clock(self.recipe.seed, self.step, self.steps, self.step // self.windows)
 
     def one_epoch(self) -> None:
         """One pass over the training split, from wherever in it the run stands."""
         t = self.clock()
         skip = (self.step % self.windows) * self.engine.accumulate
-        batches = self.stream.batches("train", t, skip, self.act)
+        batches = map(self.world.part, self.stream.batches("train", t, skip, self.act))
         began = time.perf_counter()
         while self.step < self.steps and (window := list(islice(batches, self.engine.accumulate))):
             self.one_step(window)
             self.watch.step(self.step, self.steps)
-            # not at the end of an epoch: there `look` has to run first, or a resume would miss an evaluation
-            if self.step % self.windows:
+            if self.step % self.windows:  # at the end of an epoch `look` runs first: a resume must miss no evaluation
                 resume.save_if_due(self)
         self.seconds += time.perf_counter() - began
         self.look(t.epoch + 1)
@@ -133,26 +132,26 @@ class Training:
         self.step += 1
 
     def _loss(self, move: Move, t: Clock) -> Loss:
-        """The move's loss as a function of (batch, part), reseeded each time: the same part gives the same value.
-
-        Batch-norm moments take in a part once, however often a line search comes back to it.
-        """
+        """The move's loss as a function of (batch, part), reseeded each time: the same part gives the same value."""
         seen: set[int] = set()
 
         def loss(batch: Batch, part: int) -> tuple[torch.Tensor, Aux]:
-            key = t.key(move.name, part)
+            here = t.at(part, self.world.rank)
+            key = here.key(move.name, part)
             reseed(key)
-            again = scratch(self.program) if part in seen else nullcontext()
+            again = scratch(self.program) if part in seen else nullcontext()  # batch-norm moments count a part once
             seen.add(part)
-            with again, keyed(torch.tensor(key)), torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16"):
-                return self.program(move.name, batch, t.at(part))
+            cast = torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16")
+            with again, cast, keyed(torch.tensor(key)):
+                return self.world.weigh(*self.program(move.name, batch, here), batch)
 
         return loss
 
     @torch.no_grad()
     def act(self, batch: Batch) -> torch.Tensor:
         """What the method would do in these states of an environment."""
-        return self.program.method.predict(self.program.f, batch, frozenset({"action"}), self.clock())["action"]
+        program = self.world.collect(self.program, self.whole)
+        return program.method.predict(program.f, batch, frozenset({"action"}), self.clock())["action"]
 
     def look(self, epoch: int) -> None:
         """At the end of an epoch: flush the trace; when due, judge on valid, keep the best, decide whether to go on."""
@@ -172,31 +171,29 @@ class Training:
 
     def judge(self, t: Clock, epoch: int) -> Values:
         with self.judged(t):
-            values, _ = evaluate(self.program, self.stream, "valid", self.recipe.measures, t)
-            self.stopped = self.best.see(values, self.step, epoch, self.program)
+            values, _ = evaluate(self.whole, self.stream, "valid", self.recipe.measures, t)
+            self.stopped = bool(self.world.agree(self.best.see(values, self.step, epoch, self.whole)))
         return values
 
     def judged(self, t: Clock) -> AbstractContextManager[None]:
         """The weights that count: averaged ones where the algorithm keeps them."""
-        weights = {
-            name: value for state in self.states.values() for name, value in self.algorithm.weights(state).items()
-        }
-        return averaged(self.program, weights, self.stream, t)
+        weights = {n: value for state in self.states.values() for n, value in self.algorithm.weights(state).items()}
+        return averaged(self.world.collect(self.program, self.whole), weights, self.stream, t)
 
     def finish(self) -> Outcome:
         """Settle on the weights, let the method consolidate, judge the result on valid."""
         t, epoch = self.clock(), -(-self.step // self.windows)
         with self.judged(t):
             if self.best.active and self.moves and self.step == self.steps:
-                values, _ = evaluate(self.program, self.stream, "valid", self.recipe.measures, t)
-                self.best.see(values, self.step, epoch, self.program)
-            settled = self.best.weights or cpu_copy(self.program.state_dict())
-        self.program.load_state_dict(settled)
+                values, _ = evaluate(self.whole, self.stream, "valid", self.recipe.measures, t)
+                self.best.see(values, self.step, epoch, self.whole)
+            settled = self.best.weights or cpu_copy(self.whole.state_dict())
+        self.whole.load_state_dict(settled)
         began = time.perf_counter()
-        self.program.method.consolidate(self.program.f, self.stream, t)
+        self.whole.method.consolidate(self.whole.f, self.stream, t)
         self.seconds += time.perf_counter() - began
-        self.program.eval()
-        outcome = Outcome(self.program, self.recipe, self.stream, t, facts=resume.facts(self))
+        self.whole.eval()
+        outcome = Outcome(self.whole, self.recipe, self.stream, t, facts=resume.facts(self))
         if self.stream.size("valid") and self.recipe.measures:
-            outcome.values, outcome.columns = evaluate(self.program, self.stream, "valid", self.recipe.measures, t)
+            outcome.values, outcome.columns = evaluate(self.whole, self.stream, "valid", self.recipe.measures, t)
         return outcome

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from thetastar import registry
 from thetastar.functional.keys import reseed
+from thetastar.functional.sharding import whole
 from thetastar.protocols import Batch, Clock, Measure, Program, Split, Stream
 
 Values = dict[str, float]
@@ -58,7 +59,7 @@ def averaged(program: Program, weights: Mapping[str, Tensor], stream: Stream, t:
     try:
         with torch.no_grad():
             for name, value in weights.items():
-                live[name].copy_(value)
+                live[name].copy_(whole(value))
             recalibrate(program, norms, stream, t)
         yield
     finally:

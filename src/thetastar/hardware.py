@@ -51,7 +51,7 @@ def choose_precision(wanted: str, device: torch.device, f: nn.Module, task: str)
 
 
 def channels_last(program: Program) -> Program:
-    """The layout in which images convolve fastest, for kernels that have four axes (those of a stacked population have five)."""
+    """The layout in which images convolve fastest, for kernels of four axes (stacked ones have five)."""
     for layer in program.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.weight.ndim == 4:
             layer.weight.data = layer.weight.data.to(memory_format=torch.channels_last)

@@ -41,9 +41,9 @@ class Clock:
         """Share of the run that is over, in [0, 1]."""
         return min(self.step / max(self.steps, 1), 1.0)
 
-    def at(self, part: int) -> Clock:
-        """The same moment, at another batch of the window."""
-        return dataclasses.replace(self, part=part) if part else self
+    def at(self, part: int, rank: int = 0) -> Clock:
+        """The same moment, at another batch of the window or on another process."""
+        return dataclasses.replace(self, part=part, rank=rank) if part or rank else self
 
     def key(self, *salt: int | str) -> int:
         """A 63-bit key for a draw at this step, for the purpose named by `salt`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from thetastar.errors import UserError
+from thetastar.functional.sharding import whole_tree
 from thetastar.protocols import Clock
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def state(training: Training) -> dict[str, Any]:
     return {
         "step": training.step,
         "stopped": training.stopped,
-        "program": training.program.state_dict(),
-        "algorithm": {name: training.algorithm.export(own) for name, own in training.states.items()},
+        "program": training.world.collect(training.program, training.whole).state_dict(),
+        "algorithm": {name: whole_tree(training.algorithm.export(own)) for name, own in training.states.items()},
         "stream": training.stream.state_dict(),
         "best": training.best.state_dict(),
         "trace": training.trace.state_dict(),
@@ -48,8 +49,10 @@ def state(training: Training) -> dict[str, Any]:
 def save_if_due(training: Training) -> None:
     """A checkpoint, where there is a run to keep it and the last one is old or the user is leaving."""
     old = time.monotonic() - training.saved_at > training.engine.checkpoint
-    if training.run and (old or training.watch.leaving):
-        training.run.checkpoint(training.step, state(training))
+    if training.world.agree(bool(training.run) and (old or training.watch.leaving)):
+        tree = state(training)  # on every rank: weights are put together
+        if training.run:
+            training.run.checkpoint(training.step, tree)
         training.saved_at = time.monotonic()
 
 
@@ -65,7 +68,8 @@ def restore(training: Training, saved: Mapping[str, Any]) -> None:
     training.steps, training.seconds = known["planned_steps"], known["seconds"]
     training.precision = known["precision"]
     torch.set_num_threads(known["threads"])
-    training.program.load_state_dict(saved["program"])
+    training.whole.load_state_dict(saved["program"])
+    training.world.spread(training.whole, training.program)
     for name, own in training.states.items():
         training.algorithm.restore(own, saved["algorithm"][name])
     training.stream.load_state_dict(saved["stream"])

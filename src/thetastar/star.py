@@ -13,6 +13,7 @@ from torch import Tensor
 
 from thetastar import equation, registry
 from thetastar.defaults import completed, open_stream
+from thetastar.distribution import World
 from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
 from thetastar.functional.keys import seeded
@@ -249,9 +250,11 @@ def train(
     if found and found.finished:
         return load(found.path)
     start = start or equation.assemble(recipe, stream.schema)  # before a folder is made: a mistake leaves none behind
-    run = found or (Run.create(out, recipe) if out is not None else None)
+    world = World.current()
+    world.wait()  # none may take the folder that the first rank is about to make for one it found
+    run = found or (Run.create(out, recipe) if out is not None and world.rank == 0 else None)
     outcome = equation.fit(recipe, run=run, stream=stream, start=start, watch=watch)
     star = Star.of(outcome, run)
-    if run:
+    if run and world.rank == 0:
         star.write(run, outcome.columns)
     return star

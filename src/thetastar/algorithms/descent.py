@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from thetastar.functional.gradients import clip, finite, gradients, window_gradient
+from thetastar.functional.sharding import like
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Move, Schedule
 
 __all__: list[str] = []
@@ -98,14 +99,12 @@ class Descent(Algorithm):
         slots = {int(key): _laid_out(value, order[int(key)]) for key, value in saved.get("slots", {}).items()}
         state.optimiser.load_state_dict({"state": slots, "param_groups": current["param_groups"]})
         for name, value in saved.get("average", {}).items():
-            state.average[name].copy_(value)
+            state.average[name].copy_(like(value, state.average[name]))
 
 
 def _laid_out(slot: Mapping[str, Any], parameter: Parameter) -> dict[str, Any]:
     """Moments in the memory layout of their parameter: fused kernels walk both in storage order."""
     return {
-        name: torch.empty_like(parameter).copy_(value)
-        if isinstance(value, Tensor) and value.shape == parameter.shape
-        else value
+        name: like(value, parameter) if isinstance(value, Tensor) and value.shape == parameter.shape else value
         for name, value in slot.items()
     }

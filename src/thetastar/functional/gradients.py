@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from thetastar.functional.sharding import whole
 from thetastar.protocols import Aux, Batch, Loss
 
 
@@ -54,7 +55,7 @@ def norm(tensors: Sequence[Tensor]) -> Tensor:
     """‖(g₁, …, g_n)‖₂ over all tensors; sharded ones count whole."""
     if not tensors:
         return torch.zeros(())
-    total = torch.linalg.vector_norm(torch.stack([_whole(part) for part in torch._foreach_norm(list(tensors))]))
+    total = torch.linalg.vector_norm(torch.stack([whole(part) for part in torch._foreach_norm(list(tensors))]))
     return total
 
 
@@ -69,10 +70,6 @@ def clip(tensors: Sequence[Tensor], limit: float, stacked: bool = False) -> Tens
     for tensor in tensors:
         tensor.mul_(factor.view(-1, *[1] * (tensor.ndim - 1)))
     return each.max()
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[attr-defined]
 
 
 def finite(loss: Tensor, grads: Sequence[Tensor]) -> Tensor:

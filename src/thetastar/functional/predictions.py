@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from thetastar.functional.losses import full
 from thetastar.protocols import Batch, Model
 
 
@@ -14,7 +15,7 @@ def from_output(f: Model, batch: Batch, wants: frozenset[str], kind: str) -> dic
     if "features" in wants:
         out["features"] = f.features(batch["input"])
     if wants & {"logits", "probabilities", "prediction"}:
-        output = f(batch["input"]).float()
+        output = full(f(batch["input"]))
         out |= from_logits(output, kind)
     return {name: value for name, value in out.items() if name in wants}
 

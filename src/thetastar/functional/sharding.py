@@ -1,0 +1,33 @@
+"""Tensors that several processes hold together, and the same whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a sharded tensor, on every rank; a plain one as it is."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[attr-defined]
+
+
+def whole_tree(tree: Any) -> Any:
+    """`whole` of every tensor in nested mappings and lists."""
+    if isinstance(tree, Tensor):
+        return whole(tree)
+    if isinstance(tree, Mapping):
+        return {name: whole_tree(value) for name, value in tree.items()}
+    return [whole_tree(value) for value in tree] if isinstance(tree, list | tuple) else tree
+
+
+def like(value: Tensor, other: Tensor) -> Tensor:
+    """`value` in the memory layout of `other`, sharded as it is."""
+    if not hasattr(other, "full_tensor"):
+        return torch.empty_like(other).copy_(value)
+    from torch.distributed.tensor import distribute_tensor
+
+    value = value.to(other.device, other.dtype)
+    return distribute_tensor(value, other.device_mesh, other.placements)  # type: ignore[attr-defined]
