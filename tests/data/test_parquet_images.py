@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,15 @@ def test_workers_decode_as_one_process_does(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.array_equal(alone[0], together[0])
     assert np.array_equal(alone[1], together[1])
     assert np.flatnonzero(~alone[0]).tolist() == [7, 21]
+
+
+def test_a_worker_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "WORTH", 0.0)
+    monkeypatch.setattr(decoding, "CHUNK", 8)
+    monkeypatch.setattr(decoding, "cores", lambda: 2)
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(UserError, match="ended early"):
+        decoding.decode_all([png(image) for image in grey(40)], (6, 4, 3), 0)
 
 
 def test_grey_among_colour_and_odd_sizes() -> None:

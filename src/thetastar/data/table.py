@@ -90,12 +90,12 @@ class table(Source):
             if name not in frame.columns:
                 raise UserError(f"table.drop: no column '{name}'", "columns of the table", nearest(name, frame.columns))
         inputs = frame.drop(columns=[self.target_name, *(name for name in drop if name != self.target_name)])
-        for name in [name for name in inputs.columns if columns_.counts_rows(inputs[name])]:
+        for name in [name for name, column in inputs.items() if columns_.counts_rows(column)]:
             self.said.append(f"column '{name}' left out: it counts the rows")
             inputs = inputs.drop(columns=name)
-        numbers = [name for name in inputs.columns if kind_of(inputs[name]) == "number"]
+        numbers = [name for name, column in inputs.items() if kind_of(column) == "number"]
         inputs = pd.DataFrame(
-            {name: as_numbers(inputs[name]) if name in numbers else as_words(inputs[name]) for name in inputs.columns},
+            {name: as_numbers(column) if name in numbers else as_words(column) for name, column in inputs.items()},
             index=inputs.index,
         )
         self._refuse_empty(inputs)

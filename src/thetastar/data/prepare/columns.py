@@ -65,8 +65,8 @@ Column = Number | Words
 def fit(frame: pd.DataFrame, said: list[str]) -> list[Column]:
     """One Number or Words a column of the training rows that varies; what is left out or merged is said."""
     columns: list[Column] = []
-    for name in frame.columns:
-        column = frame[name]
+    for name, column in frame.items():
+        name = str(name)
         fitted = _number(name, column, said) if kind_of(column) == "number" else _words(name, column, said)
         if fitted is not None:
             columns.append(fitted)
@@ -108,7 +108,7 @@ def _words(name: str, column: pd.Series, said: list[str]) -> Words | None:
 
 def encode(frame: pd.DataFrame, columns: Sequence[Column]) -> Matrix:
     """(rows, entries), the columns matched by name."""
-    return np.concatenate([column.encode(frame[column.name]) for column in columns], 1)
+    return np.concatenate([column.encode(pd.Series(frame[column.name])) for column in columns], 1)
 
 
 def counts_rows(column: pd.Series) -> bool:

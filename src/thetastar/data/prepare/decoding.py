@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -65,25 +66,27 @@ def _take(blobs: Sequence[bytes], start: int) -> list[bytes]:
 def _feed(todo: SimpleQueue[int], blobs: Sequence[bytes], shape: Shape, read: Any, out: Any) -> None:
     """Start a worker and hand it chunks until none are left; its answers go straight to their place."""
     command = [sys.executable, "-P", str(Path(worker.__file__))]  # -P: the script's neighbours are no modules
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        sink, source = process.stdin, process.stdout
-        assert sink
-        assert source
-        while True:
-            try:
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            while True:
                 start = todo.get_nowait()
-            except Empty:
-                break
-            part = slice(start, start + CHUNK)
-            try:
-                sink.write(worker.request(_take(blobs, start), *shape))
-                sink.flush()
-                whole = all(source.readinto(memoryview(p).cast("B")) == p.nbytes for p in (read[part], out[part]))
-            except BrokenPipeError:
-                whole = False
-            if not whole:
-                process.kill()
-                raise UserError("a process that decodes images ended early", "", "free memory and start again")
+                part = slice(start, start + CHUNK)
+                _ask(process, worker.request(_take(blobs, start), *shape), read[part], out[part])
+    except Empty:
+        return
+    except BrokenPipeError:
+        raise UserError("a process that decodes images ended early", "", "free memory and start again") from None
+
+
+def _ask(process: subprocess.Popen[bytes], question: bytes, *places: Any) -> None:
+    sink, source = process.stdin, process.stdout
+    assert isinstance(sink, io.BufferedWriter)
+    assert isinstance(source, io.BufferedReader)
+    sink.write(question)
+    sink.flush()
+    for place in places:
+        if source.readinto(memoryview(place).cast("B")) != place.nbytes:
+            raise BrokenPipeError
 
 
 def cores() -> int:

@@ -32,7 +32,7 @@ class Pictures:
     digest: str
 
 
-def load(blobs: Sequence[bytes], names: Sequence[str], content: str, size: int | None, said: list[str]) -> Pictures:
+def load(blobs: Sequence[bytes], names: list[str], content: str, size: int | None, said: list[str]) -> Pictures:
     """Decode, or read what was decoded before.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.util import hash_pandas_object
 
 from thetastar.errors import UserError, nearest
 
@@ -70,7 +71,7 @@ def frame_hash(frame: pd.DataFrame) -> str:
     digest = hashlib.sha256("\0".join(map(str, frame.columns)).encode())
     for number in range(frame.shape[1]):
         kind_of(frame.iloc[:, number])  # refuses what cannot be hashed
-    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    digest.update(hash_pandas_object(frame, index=False).to_numpy().tobytes())  # type: ignore[operator]
     return digest.hexdigest()[:16]
 
 
@@ -100,16 +101,20 @@ def as_numbers(column: pd.Series) -> NDArray[np.float64]:
         return ((column - start) / pd.Timedelta(days=1)).to_numpy(np.float64, na_value=np.nan)
     if not pd.api.types.is_numeric_dtype(column.dtype):
         words = as_words(column)
-        column = pd.to_numeric(words, errors="coerce")
-        wrong = words[column.isna() & words.notna()]
+        values = as_floats(words)
+        wrong = words.to_numpy(object)[np.isnan(values) & words.notna().to_numpy()]
         if len(wrong):
-            raise UserError(
-                f"column '{column.name}' holds '{wrong.iloc[0]}'", "numbers, as in training", "mend that value"
-            )
-    values = column.to_numpy(np.float64, na_value=np.nan).copy()
+            raise UserError(f"column '{column.name}' holds '{wrong[0]}'", "numbers", "mend that value")
+    else:
+        values = column.to_numpy(np.float64, na_value=np.nan).copy()
     with np.errstate(over="ignore"):
         values[~np.isfinite(values.astype(np.float32))] = np.nan
     return values
+
+
+def as_floats(words: Any) -> NDArray[np.float64]:
+    """NaN where a word is no number."""
+    return np.array(pd.to_numeric(pd.Series(words), errors="coerce"), dtype=np.float64)
 
 
 def as_words(column: pd.Series) -> pd.Series:

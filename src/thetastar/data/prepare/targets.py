@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from thetastar.data.prepare.reading import as_numbers, as_words, kind_of
+from thetastar.data.prepare.reading import as_floats, as_numbers, as_words, kind_of
 from thetastar.errors import UserError, nearest
 from thetastar.protocols import Field
 
@@ -85,7 +85,7 @@ def _refuse_mixture(name: str, distinct: NDArray[Any], numeric: bool) -> None:
     """Words among numbers are slips of the pen, not classes."""
     if numeric:
         return
-    slips = distinct[np.isnan(pd.to_numeric(pd.Series(distinct), errors="coerce").to_numpy())]
+    slips = distinct[np.isnan(as_floats(distinct))]
     if len(distinct) > FEW and 0 < len(slips) < len(distinct) / 2:
         shown = ", ".join(f"'{slip}'" for slip in slips[:3])
         raise UserError(f"target '{name}' holds {shown} among numbers", "numbers, or words", "mend or drop those rows")
