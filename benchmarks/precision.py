@@ -1,4 +1,4 @@
-"""Whether bfloat16 autocast, which users get by default, learns as well as float32: an equivalence test over paired seeds.
+"""Whether bfloat16 autocast, the default where it is native, learns as well as float32: equivalence over paired seeds.
 
     THETASTAR_DATA=... python -m benchmarks.precision [--seeds 10] [--out benchmarks/results/precision.json]
 

@@ -22,9 +22,18 @@ MEASURES = {
 }
 
 
-def open_stream(data: Any) -> Stream:
-    """The stream of a data spec; its complete form is `stream.spec`."""
-    return registry.build("data", data_spec(data), where="data")
+def open_stream(data: Any, method: Any = None) -> Stream:
+    """The stream of a data spec; its complete form is `stream.spec`.
+
+    Where only a source is named, the method says what kind of stream it needs around it: two views, few labels.
+    """
+    return registry.build("data", data_spec(data, _companions("methods", method).get("data")), where="data")
+
+
+def _companions(folder: str, value: Any) -> Mapping[str, Any]:
+    """What a component names to be used beside it; nothing where no component is named."""
+    name = value if isinstance(value, str) else value.get("name") if isinstance(value, Mapping) else None
+    return getattr(registry.load(folder, name), "companions", {}) if name else {}
 
 
 def with_target(data: Any, target: str | None) -> Any:
@@ -32,22 +41,27 @@ def with_target(data: Any, target: str | None) -> Any:
     return data if target is None else {**_resolved(data, "data"), "target": target}
 
 
-def data_spec(data: Any) -> Spec:
-    """'digits' → {name: resident, source: {name: digits}}; a path → the source that reads it."""
+def data_spec(data: Any, around: Mapping[str, Any] | None = None) -> Spec:
+    """'digits' → {name: resident, source: {name: digits}}; a path → the source that reads it.
+
+    Args:
+        data: a name, a path, a spec, (inputs, targets) or a frame.
+        around: the stream that a source is put into; `resident` by default.
+    """
     spec = _resolved(data, "data")
     component = registry.load("data", spec["name"])
     if _is_stream(component):
         if isinstance(spec.get("source"), str | Path | Mapping):
             spec["source"] = _resolved(spec["source"], "data.source")
         return spec
-    outer = registry.arguments(registry.load("data", "resident"))
+    base = dict(around or {"name": "resident"})
+    outer = registry.arguments(registry.load("data", base["name"]))
     inner = registry.arguments(component)
     for key in spec:
         if key != "name" and key not in outer and key not in inner:
             raise UserError(f"data.{key}: {spec['name']} has no argument '{key}'", "", nearest(key, [*inner, *outer]))
     source = {key: value for key, value in spec.items() if key == "name" or key in inner}
-    around = {key: value for key, value in spec.items() if key != "name" and key not in inner}
-    return {"name": "resident", "source": source, **around}
+    return {**base, "source": source, **{key: spec[key] for key in spec if key != "name" and key not in inner}}
 
 
 def _is_stream(component: Any) -> bool:
@@ -112,11 +126,12 @@ def _holds_pictures(path: Path) -> bool:
 def completed(recipe: Recipe, stream: Stream) -> Recipe:
     """The recipe with every component, argument and number filled in."""
     schema = stream.schema
-    model = _named(recipe.model, lambda: default_model(schema))
+    beside = {**stream.companions, **_companions("methods", recipe.method)}
+    model = _named(recipe.model, lambda: beside.get("model", default_model(schema)))
     model = registry.complete("models", model, "model")
-    beside = {**stream.companions, **getattr(registry.load("models", model["name"]), "companions", {})}
+    beside = {**stream.companions, **_companions("models", model)}
     method = registry.complete("methods", _named(recipe.method, lambda: beside.get("method", "supervised")), "method")
-    beside = {**getattr(registry.load("methods", method["name"]), "companions", {}), **beside}
+    beside = {**_companions("methods", method), **beside}
     algorithm = registry.complete(
         "algorithms", _named(recipe.algorithm, lambda: beside.get("algorithm", "adamw")), "algorithm"
     )

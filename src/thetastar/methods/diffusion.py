@@ -40,6 +40,7 @@ class diffusion(Objective):
     """
 
     companions: ClassVar[Mapping[str, Any]] = {
+        "model": "denoiser",
         "algorithm": {"name": "adamw", "lr": 2e-3, "weight_decay": 0.0},
         "measures": ["energy_distance"],
     }

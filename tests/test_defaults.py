@@ -1,0 +1,50 @@
+"""What a recipe leaves out is chosen by the data, the model and the method; what it says always wins."""
+
+from __future__ import annotations
+
+import pytest
+
+import thetastar as ts
+from thetastar.defaults import completed, data_spec, open_stream
+from thetastar.errors import UserError
+from thetastar.recipe import Recipe
+
+
+def full(**parts) -> Recipe:
+    recipe = Recipe(**parts)
+    return completed(recipe, open_stream(recipe.data, recipe.method))
+
+
+def test_the_kind_of_input_chooses_the_model_and_the_task_the_measures() -> None:
+    assert full(data="bars").model["name"] == "cnn"
+    assert full(data="blobs").model["name"] == "mlp"
+    assert [m["name"] for m in full(data="plane").measures] == ["rmse", "mae", "r2"]
+    assert [m["name"] for m in full(data="blobs").measures] == ["accuracy", "nll", "ece"]
+
+
+def test_a_model_names_its_method_and_a_method_its_model_and_stream() -> None:
+    assert full(data="blobs", model="knn").method["name"] == "absorb"
+    assert full(data="moons", method="diffusion").model["name"] == "denoiser"
+    assert full(data="bars", method="byol").data["name"] == "views"
+    assert full(data="bars", method="mean_teacher").data["name"] == "few_labels"
+
+
+def test_what_a_recipe_says_wins_over_companions() -> None:
+    assert full(data="blobs", model="softmax", algorithm="adamw").algorithm["name"] == "adamw"
+    assert full(data={"name": "resident", "source": "bars"}, method="byol").data["name"] == "resident"
+
+
+def test_arguments_of_source_and_stream_find_their_place() -> None:
+    spec = data_spec({"name": "blobs", "rows": 30, "batch_size": 5})
+    assert spec == {"name": "resident", "source": {"name": "blobs", "rows": 30}, "batch_size": 5}
+    with pytest.raises(UserError, match="did you mean 'batch_size'"):
+        data_spec({"name": "blobs", "batchsize": 5})
+
+
+def test_arguments_without_a_name_belong_to_the_default_component() -> None:
+    assert full(data="blobs", model={"widths": [8]}).model["widths"] == [8]
+
+
+def test_a_representation_is_learnt_with_no_other_word() -> None:
+    star = ts.fit("bars", model={"name": "mlp", "widths": [16]}, method="byol", steps=3)
+    assert star.recipe.data["name"] == "views"
