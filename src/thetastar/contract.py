@@ -120,7 +120,7 @@ class Trial:
 def opened(folder: str, name: str) -> Trial:
     recipe = example(folder, name)
     try:
-        stream = open_stream(recipe.data)
+        stream = open_stream(recipe.data, recipe.method)
     except UserError as error:
         if folder == "data":
             raise Absent(str(error)) from None

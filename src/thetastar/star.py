@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from thetastar import equation, registry
-from thetastar.defaults import completed, open_stream
+from thetastar.defaults import completed, open_stream, with_target
 from thetastar.distribution import World
 from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
@@ -61,6 +62,11 @@ class Star:
         return sum(p.numel() for p in self.program.f.parameters())
 
     @property
+    def device(self) -> torch.device:
+        """Where the program is; what learns without weights is where its buffers are."""
+        return next(chain(self.program.parameters(), self.program.buffers()), torch.empty(0)).device
+
+    @property
     def clock(self) -> Clock:
         return Clock(self.recipe.seed, self.facts.get("steps", 0), self.facts.get("planned_steps", 1))
 
@@ -76,7 +82,7 @@ class Star:
                     "the data that were trained on",
                     "restore them or train again",
                 )
-            self._stream.to(next(self.program.parameters(), torch.empty(0)).device)
+            self._stream.to(self.device)
         return self._stream
 
     @torch.no_grad()
@@ -85,10 +91,9 @@ class Star:
         batch: Batch = self.source.transform(raw) if self.source else {"input": torch.as_tensor(np.asarray(raw))}
         x = batch["input"]
         self.program.eval()
-        device = next(self.program.parameters(), torch.empty(0)).device
         parts: list[dict[str, Tensor]] = []
         for start in range(0, len(x), batch_size):
-            piece = {"input": x[start : start + batch_size].to(device)}
+            piece = {"input": x[start : start + batch_size].to(self.device)}
             with seeded(self.recipe.seed, "outputs", start):  # what is sampled is a function of the seed too
                 parts.append(self.program.method.predict(self.program.f, piece, wants, self.clock))
         return {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
@@ -197,6 +202,7 @@ def fit(
     method: Any = None,
     algorithm: Any = None,
     *,
+    target: str | None = None,
     measures: Any = None,
     seed: int = 0,
     epochs: float | None = None,
@@ -206,18 +212,16 @@ def fit(
     out: str | Path | None = None,
     watch: Watch | None = None,
 ) -> Star:
-    """Train on data: a name, a path, a spec, or (inputs, targets).
+    """Train on data: a name, a path, a spec, (inputs, targets), or a pandas frame; `target` names a table's column.
 
     Returns:
         The star; `star.predict(x)`, `star.measures["valid"]`, `star.save("run/")`.
     """
-    if isinstance(data, tuple) and len(data) == 2:
-        data = {"name": "arrays", "inputs": data[0], "targets": data[1]}
     budget = {
         key: value for key, value in (("epochs", epochs), ("steps", steps), ("seconds", seconds)) if value is not None
     }
     recipe = Recipe(
-        data=data,
+        data=with_target(data, target),
         model=model,
         method=method,
         algorithm=algorithm,
@@ -241,7 +245,7 @@ def train(
     found = Run.open(out) if out is not None and (out / "provenance.json").is_file() else None
     if found and found.finished and found.recipe.to_mapping() == recipe.to_mapping():
         return load(found.path)
-    stream = stream or open_stream(recipe.data)
+    stream = stream or open_stream(recipe.data, recipe.method)
     recipe = completed(recipe, stream)
     if found and found.recipe.to_mapping() != recipe.to_mapping():
         raise UserError(

@@ -23,7 +23,7 @@ def prepared(recipe: Recipe, console: Console) -> tuple[Recipe, Stream]:
     from thetastar.defaults import completed, open_stream
     from thetastar.equation import assemble
 
-    stream = open_stream(recipe.data)
+    stream = open_stream(recipe.data, recipe.method)
     full = completed(recipe, stream)
     assemble(full, stream.schema)
     for line in stream.said:
