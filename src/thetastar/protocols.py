@@ -356,9 +356,15 @@ class Algorithm(ABC):
 
 
 class Measure(ABC):
-    """P: one number (or a few) about predictions on a split, streaming."""
+    """P: one number (or a few) about predictions on a split, streaming.
+
+    Attributes:
+        wants: what the method's `predict` is asked for.
+        kinds: kinds of target that it judges; empty means any.
+    """
 
     folder: ClassVar[str] = "measures"
+    kinds: frozenset[str] = frozenset()
     wants: frozenset[str] = frozenset({"logits"})
     higher_is_better: bool | None = True  # None: a description that cannot rank
 

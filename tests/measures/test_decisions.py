@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thetastar import registry
+from thetastar import registry, star
+from thetastar.errors import UserError
 from thetastar.functional.counts import confusion_matrix
 
 
@@ -170,6 +171,17 @@ def test_bins_of_calibration_by_hand() -> None:
     assert measure.table()["accuracy"] == [0, 0, 1, 0, 0.5]
     assert measure.table()["confidence"] == pytest.approx([0, 0, 0.55, 0.61, 0.975])
     assert measure.compute()["ece"] == pytest.approx((0.45 + 0.61 + 2 * 0.475) / 4)
+
+
+@pytest.mark.parametrize(("data", "name"), [("plane", "accuracy"), ("blobs", "rmse"), ("plane", "ece")])
+def test_a_measure_of_another_kind_of_target_is_refused(data: str, name: str) -> None:
+    with pytest.raises(UserError, match=f"measure {name} on a"):
+        star.fit(data, measures=[name], steps=1)
+
+
+def test_what_a_measure_wants_and_the_method_does_not_give_is_said() -> None:
+    with pytest.raises(UserError, match="nll of a method that gives no logits"):
+        star.fit("plane", measures=["nll"], steps=1)
 
 
 def test_ties_at_the_edge_of_the_top_k_are_scikit_learns() -> None:

@@ -98,6 +98,16 @@ def test_balanced_weights_by_hand() -> None:
     assert program.method.loss(program.f, mixed, Clock(0))[0].item() == pytest.approx(value.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "hinge", "perceptron", "exponential", "logistic"])
+def test_mixed_targets_cost_the_mixture_of_the_costs(loss: str) -> None:
+    program, _ = opened("blobs", {"loss": loss})
+    method, z = program.method, torch.randn(6, 3)
+    one, other = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 1, 0, 2, 0, 2])
+    mixed = 0.3 * F.one_hot(one, 3) + 0.7 * F.one_hot(other, 3)
+    costs = 0.3 * method.per_example(z, one) + 0.7 * method.per_example(z, other)
+    assert torch.allclose(method.per_example(z, mixed), costs, atol=1e-6)
+
+
 def test_balanced_weights_raise_the_recall_of_a_rare_class() -> None:
     random = np.random.default_rng(1)
     y = np.repeat([0, 1], [570, 30])

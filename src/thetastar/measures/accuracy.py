@@ -19,6 +19,7 @@ class accuracy(Measure):
     """
 
     wants = frozenset({"prediction"})
+    kinds = frozenset({"category", "categories"})
 
     def __init__(self) -> None:
         self.right = torch.zeros((), dtype=torch.int64)

@@ -22,6 +22,7 @@ class balanced_accuracy(Measure):
     """
 
     wants = frozenset({"prediction", "probabilities"})
+    kinds = frozenset({"category"})
 
     def __init__(self) -> None:
         self.counts = torch.zeros(3, 1, dtype=torch.int64)

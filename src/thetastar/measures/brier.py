@@ -24,6 +24,7 @@ class brier(Measure):
     """
 
     wants = frozenset({"probabilities"})
+    kinds = frozenset({"category", "categories"})
     higher_is_better = False
 
     def __init__(self) -> None:

@@ -22,6 +22,7 @@ class confusion(Measure):
     """
 
     wants = frozenset({"prediction", "probabilities"})
+    kinds = frozenset({"category"})
     higher_is_better = None
 
     def __init__(self) -> None:

@@ -23,6 +23,7 @@ class ece(Measure):
     """
 
     wants = frozenset({"probabilities"})
+    kinds = frozenset({"category"})
     higher_is_better = False
 
     def __init__(self, *, bins: Count = 15) -> None:

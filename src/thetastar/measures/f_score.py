@@ -26,6 +26,7 @@ class Hits(Measure):
     """
 
     wants = frozenset({"prediction", "probabilities"})
+    kinds = frozenset({"category", "categories"})
 
     def __init__(self, average: Average) -> None:
         self.average = average

@@ -20,6 +20,7 @@ class mae(Measure):
     """
 
     wants = frozenset({"prediction"})
+    kinds = frozenset({"number"})
     higher_is_better = False
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from thetastar.errors import UserError
 from thetastar.functional.losses import binary_cross_entropy, cross_entropy
 from thetastar.protocols import Batch, Measure
 
@@ -26,6 +27,8 @@ class nll(Measure):
         self.total, self.count = torch.zeros((), dtype=torch.float64), 0
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        if "logits" not in out:
+            raise UserError("nll of a method that gives no logits", "a classifier", "choose mse or r2")
         logits, target = out["logits"], batch["target"]
         loss = cross_entropy(logits, target) if target.ndim == 1 else binary_cross_entropy(logits, target)
         self.total = self.total.to(loss.device) + loss.double().sum()

@@ -25,6 +25,7 @@ class r2(Measure):
     """
 
     wants = frozenset({"prediction"})
+    kinds = frozenset({"number"})
 
     def __init__(self) -> None:
         self.count = 0

@@ -34,6 +34,7 @@ class roc_auc(Measure):
     """
 
     wants = frozenset({"probabilities"})
+    kinds = frozenset({"category", "categories"})
 
     def __init__(self, *, bins: Count = 4096) -> None:
         self.bins = bins

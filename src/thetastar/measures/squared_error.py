@@ -26,6 +26,7 @@ class mse(Measure):
     """
 
     wants = frozenset({"prediction"})
+    kinds = frozenset({"number"})
     higher_is_better = False
 
     def __init__(self) -> None:
@@ -52,6 +53,7 @@ class rmse(Measure):
     """
 
     wants = frozenset({"prediction"})
+    kinds = frozenset({"number"})
     higher_is_better = False
 
     def __init__(self) -> None:

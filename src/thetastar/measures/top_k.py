@@ -25,6 +25,7 @@ class top_k(Measure):
     """
 
     wants = frozenset({"logits"})
+    kinds = frozenset({"category"})
 
     def __init__(self, *, k: Count = 5) -> None:
         self.k = k

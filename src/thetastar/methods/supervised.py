@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -102,6 +103,8 @@ class supervised(Objective):
         if self.kind == "number":
             output, target = output * self.scale, target * self.scale
         function = getattr(losses, self.loss_name)
+        if self.kind == "category" and target.ndim == 2 and self.loss_name in _margins:
+            return expected(function, output, target)
         if self.log_variance is not None:
             return function(output, target, self.log_variance)
         if self.loss_name == "cross_entropy" and self.smoothing:
@@ -110,6 +113,15 @@ class supervised(Objective):
 
     def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
         return from_output(f, batch, wants, self.kind)
+
+
+def expected(loss: Callable[[Tensor, Tensor], Tensor], output: Tensor, target: Tensor) -> Tensor:
+    """Σ_c y_c ℓ(z, c): a loss of classes under a distribution over them.
+
+    Shapes: output and target (batch, classes) → (batch,).
+    """
+    each = [loss(output, torch.full_like(target[:, 0], c, dtype=torch.int64)) for c in range(target.shape[1])]
+    return (target * torch.stack(each, 1)).sum(1)
 
 
 def chosen_loss(name: str, kind: str) -> str:
