@@ -44,7 +44,7 @@ def test_the_loss_is_hubers_of_the_temporal_difference(double: bool) -> None:
     """Recomputed one transition at a time."""
     trial = contract.opened("methods", "dqn")
     f, method, batch = trial.program.f, trial.program.method, trial.batch
-    method.double = double
+    method.decoupled = double
     with torch.no_grad():
         for parameter in f.parameters():
             parameter.add_(torch.randn(parameter.shape))  # so that it differs from its target network

@@ -157,4 +157,10 @@ def test_new_classes_are_learnt_from_one_example_each() -> None:
 
 def test_data_without_tasks_are_refused() -> None:
     with pytest.raises(UserError, match="choose data=episodes"):
-        ts.fit("bars", {"name": "mlp", "widths": [4]}, "maml", steps=1)
+        ts.fit({"name": "resident", "source": "bars"}, {"name": "mlp", "widths": [4]}, "maml", steps=1)
+
+
+def test_a_source_is_cut_into_tasks() -> None:
+    star = ts.fit({"name": "digits", "ways": 2, "trials": 4}, {"name": "mlp", "widths": [4]}, "maml", steps=1)
+    assert star.recipe.data["name"] == "episodes"
+    assert star.recipe.data["source"] == {"name": "digits"}

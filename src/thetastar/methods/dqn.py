@@ -41,7 +41,6 @@ class dqn(Objective):
     """
 
     companions: ClassVar[Mapping[str, Any]] = {
-        "data": "cartpole",
         "algorithm": {"name": "adamw", "lr": 3e-3, "weight_decay": 0.0, "clip": 10.0},
         "measures": ["episode_return"],
     }
@@ -57,7 +56,8 @@ class dqn(Objective):
         fall: Fraction = 0.3,
     ) -> None:
         super().__init__()
-        self.discount, self.period, self.double, self.explore, self.fall = discount, period, double, explore, fall
+        self.discount, self.period, self.decoupled = discount, period, double
+        self.explore, self.fall = explore, fall
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class dqn(Objective):
         """What Q(s, a) should be: (batch,)."""
         with uncached_casts(), resting(f):
             later = self.target(batch["next"]).float()
-            choice = f(batch["next"]) if self.double else later
+            choice = f(batch["next"]) if self.decoupled else later
         best = later.gather(1, choice.argmax(1, keepdim=True))[:, 0]
         return batch["reward"] + self.discount * (1.0 - batch["terminal"]) * best
 

@@ -66,6 +66,7 @@ class ewc(Objective):
         value, aux = self.inner.loss(f, batch, t)
         if self.fisher is None or self.strength == 0:
             return value, aux
+        assert self.anchor is not None
         penalty = 0.5 * self.strength * (self.fisher * (self.flat(f) - self.anchor).square()).sum()
         aux.log["penalty"] = penalty.detach()
         return value + penalty, aux

@@ -39,7 +39,10 @@ class maml(Objective):
     Source: Finn, Abbeel and Levine 2017, Model-agnostic meta-learning for fast adaptation of deep networks.
     """
 
-    companions: ClassVar[Mapping[str, Any]] = {"algorithm": {"name": "adamw", "weight_decay": 0.0}}
+    companions: ClassVar[Mapping[str, Any]] = {
+        "data": {"name": "episodes"},
+        "algorithm": {"name": "adamw", "weight_decay": 0.0},
+    }
     reads = ("support", "query")
 
     def __init__(

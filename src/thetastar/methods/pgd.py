@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
 from thetastar.errors import UserError
-from thetastar.functional.attacks import pgd_attack
+from thetastar.functional.attacks import Norm, pgd_attack
 from thetastar.functional.wrapping import inner_moves, objective
 from thetastar.layers.frozen import scratch
 from thetastar.protocols import Aux, Batch, Clock, Field, Method, Model, Move, Objective, Schema, Stream
@@ -38,12 +38,13 @@ class pgd(Objective):
         eps: NonNegative = 0.1,
         step_size: Positive | None = None,
         steps: Whole = 7,
-        norm: Literal["linf", "l2"] = "linf",
+        norm: Norm = "linf",
         random_start: bool = True,
     ) -> None:
         super().__init__()
         self.inner = objective(inner, "pgd")
-        self.eps, self.steps, self.norm, self.random_start = eps, steps, norm, random_start
+        self.norm: Norm = norm
+        self.eps, self.steps, self.random_start = eps, steps, random_start
         self.step_size = step_size if step_size is not None else 2.5 * eps / max(steps, 1)
         self.reads, self.kinds, self.couples = inner.reads, inner.kinds, inner.couples
 

@@ -111,7 +111,7 @@ def _measure(recipe: Recipe, wanted: str | None) -> str:
     known = {spec["name"]: spec for spec in recipe.measures}
     if wanted is None and known:
         return next(iter(known))
-    if wanted not in known:
+    if wanted is None or wanted not in known:
         raise UserError(
             f"measure '{wanted}' for a sequence", "one of the recipe's measures", nearest(str(wanted), known)
         )
