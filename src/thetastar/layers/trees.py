@@ -16,6 +16,9 @@ class Trees(nn.Module):
     Shapes: (batch, features) → (batch, trees, outputs) in float64.
     """
 
+    roots: Tensor
+    value: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         for name in TABLES:

@@ -16,18 +16,16 @@ class Affine(Model):
 
     Args:
         schema: any input of one tensor.
-        kinds: of target that make sense.
-        otherwise: what to do with other targets.
+        numbers: whether the target is to be numbers; else classes or labels.
     """
 
-    def __init__(self, schema: Schema, kinds: frozenset[str], otherwise: str) -> None:
+    def __init__(self, schema: Schema, numbers: bool) -> None:
         super().__init__()
         name = type(self).__name__
         field, target = only_input(schema, name), known_target(schema, name)
-        if target.kind not in kinds:
-            raise UserError(
-                f"{name} on a {schema.task} task", f"a target of kind {' or '.join(sorted(kinds))}", otherwise
-            )
+        if (target.kind == "number") != numbers:
+            expected, do = ("numbers", "choose softmax") if numbers else ("classes or labels", "choose linear")
+            raise UserError(f"{name} on a {schema.task} task", f"{expected} as the target", do)
         self.standardise = Standardise(field)
         self.width = flat_size(field)
         self.head = head(self.width, schema)

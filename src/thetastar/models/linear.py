@@ -28,7 +28,7 @@ class linear(Affine):
     companions: ClassVar[Mapping[str, Any]] = {"method": "least_squares", "algorithm": {"name": "adamw", "lr": 0.01}}
 
     def __init__(self, schema: Schema) -> None:
-        super().__init__(schema, frozenset({"number"}), "choose softmax")
+        super().__init__(schema, numbers=True)
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class softmax(Affine):
     companions: ClassVar[Mapping[str, Any]] = {"algorithm": {"name": "adamw", "lr": 0.01}}
 
     def __init__(self, schema: Schema, *, temperature: Positive = 1.0) -> None:
-        super().__init__(schema, frozenset({"category", "categories"}), "choose linear")
+        super().__init__(schema, numbers=False)
         self.temperature = temperature
 
     def forward(self, x: Tensor) -> Tensor:

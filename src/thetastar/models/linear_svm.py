@@ -29,4 +29,4 @@ class linear_svm(Affine):
     }
 
     def __init__(self, schema: Schema) -> None:
-        super().__init__(schema, frozenset({"category", "categories"}), "choose linear")
+        super().__init__(schema, numbers=False)

@@ -31,4 +31,4 @@ class perceptron(Affine):
     }
 
     def __init__(self, schema: Schema) -> None:
-        super().__init__(schema, frozenset({"category", "categories"}), "choose linear")
+        super().__init__(schema, numbers=False)
