@@ -74,6 +74,9 @@ def test_rows_hold_quality_calibration_robustness_and_cost(finished):
         assert row.train_seconds > 0
         assert row.predict_ms > 0
         assert row.memory >= 0
+    ends = [curve[-1] for curve in next(row for row in verdict.rows if row.name == "mlp").curves]
+    runs = [Run.open(out / "runs" / "mlp" / f"seed-{s}").measures for s in range(3)]
+    assert ends == [[run["facts"]["steps"], run["valid"]["accuracy"]] for run in runs]
     assert {row.name: row.parameters for row in verdict.rows} == {"mlp": 16 * 3 + 17 * 2, "softmax": 6, "knn": 0}
 
 

@@ -77,8 +77,8 @@ def test_errors_are_compared_squared_and_said_in_the_targets_units():
     assert found.ranked[0].quality == pytest.approx(3 * root)
     assert pair.outcome == "first"
     assert pair.difference == pytest.approx(2 * root)
-    assert "linear beats MLP by" in found.sentence()
-    assert "RMSE" in found.sentence()
+    assert "Linear beats MLP by" in found.sentence()
+    assert " in RMSE" in found.sentence()
     assert "points" not in found.sentence()
 
 
@@ -127,7 +127,7 @@ def test_a_pair_that_would_pass_alone_is_named():
 def test_failures_and_earlier_openings_are_said():
     columns = right_or_wrong({"mlp": 0.5, "cnn": 0.9})
     found = verdict_of(columns, question(), openings=["2026-01-01T00:00:00Z"], failed=[("svm", "RuntimeError: broken")])
-    assert "svm failed: RuntimeError: broken." in found.sentences()
+    assert "Svm failed: RuntimeError: broken." in found.sentences()
     assert "opened before" in found.sentence()
     assert "2026-01-01" in found.sentence()
 

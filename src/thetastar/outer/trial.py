@@ -55,9 +55,9 @@ def open_test(path: Path, stream: Stream) -> None:
 def load_trial(path: Path, measures: Sequence[Mapping[str, Any]]) -> Trial:
     """A tested run, from its files."""
     run = Run.open(path)
-    primary = measures[0]["name"]
+    primary: str = measures[0]["name"]
     values = {name: value for name, value in run.measures["test"].items() if value is not None}
-    compared = COLUMN_OF.get(primary, primary)
+    compared = COLUMN_OF.get(primary) or primary
     column = run.columns("test").get(compared)
     if column is None:
         raise UserError(
@@ -72,7 +72,18 @@ def load_trial(path: Path, measures: Sequence[Mapping[str, Any]]) -> Trial:
         if measure["name"] in values and measure["name"] != COLUMN_OF.get(primary)
     ]
     cost = run.read_json("cost.json") if (path / "cost.json").is_file() else {}
-    curve = [[row["step"], row[f"valid.{primary}"]] for row in run.trace() if row.get(f"valid.{primary}") is not None]
     return Trial(
-        {name: values[name] for name in shown}, column, run.read_json("robustness.json").get(primary), cost, curve
+        {name: values[name] for name in shown},
+        column,
+        run.read_json("robustness.json").get(primary),
+        cost,
+        curve_of(run, primary),
     )
+
+
+def curve_of(run: Run, measure: str) -> list[list[float]]:
+    """[[step, value on valid], …] while training, and where it ended."""
+    name = f"valid.{measure}"
+    curve = [[row["step"], row[name]] for row in run.trace() if row.get(name) is not None]
+    end = run.measures.get("valid", {}).get(measure)
+    return [*curve, [run.measures["facts"]["steps"], end]] if curve and end is not None else curve

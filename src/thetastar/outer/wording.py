@@ -32,6 +32,12 @@ def spoken(name: str) -> str:
     return "+".join(_spoken.get(part, part.replace("_", " ")) for part in name.split("+"))
 
 
+def capital(sentence: str) -> str:
+    """A sentence begins with a capital, unless it begins with a name that has its own, like k-NN."""
+    first = sentence.split(" ", 1)[0]
+    return sentence if first != first.lower() else sentence[:1].upper() + sentence[1:]
+
+
 def head(measure: str) -> str:
     return _heads.get(measure, measure.replace("_", " "))
 
@@ -72,33 +78,38 @@ def quality(row: Row, verdict: Verdict) -> str:
     return amount(verdict.question.measure, row.quality) + (f" ({between})" if between else "")
 
 
-def gap(pair: Pair, verdict: Verdict) -> str:
-    """'1.1 ± 0.4 points', or in the measure's own units: the difference and half its 95% interval."""
+def difference(pair: Pair, verdict: Verdict) -> str:
+    """'1.1 ± 0.4': the size of the difference and half its 95% interval, in points or in the measure's own units."""
     half = (pair.high - pair.low) / 2
     if verdict.binary:
-        return f"{100 * abs(pair.difference):.1f} ± {100 * half:.1f} points"
+        return f"{100 * abs(pair.difference):.1f} ± {100 * half:.1f}"
     places = max(0, 1 - math.floor(math.log10(half))) if half > 0 and math.isfinite(half) else 2
-    return f"{abs(pair.difference):,.{places}f} ± {half:,.{places}f} {head(verdict.question.measure)}"
+    return f"{abs(pair.difference):,.{places}f} ± {half:,.{places}f}"
 
 
 def remedy(pair: Pair, verdict: Verdict) -> str:
     """What would settle an open pair."""
-    resplit = verdict.question.resplit
-    if pair.remedy == "examples":
-        return f", about {pair.number:,} more {'rows of data' if resplit else 'test examples'} would settle it"
-    if pair.remedy == "seeds":
-        return f", about {pair.number:,} more {'splits' if resplit else 'seeds'} would settle it"
+    redrawn = verdict.question.resplit
+    if pair.remedy == "none":
+        return ", and no affordable number of examples or seeds would settle it"
     if pair.remedy == "both":
         return f", about {pair.number} times as many seeds and test examples would settle it"
-    return ", and no affordable number of examples or seeds would settle it"
+    if pair.remedy == "examples":
+        what = "row of data" if redrawn else "test example"
+        many = "rows of data" if redrawn else "test examples"
+    else:
+        what = "split" if redrawn else "seed"
+        many = f"{what}s"
+    return f", about {pair.number:,} more {what if pair.number == 1 else many} would settle it"
 
 
 def seen(pair: Pair, verdict: Verdict) -> str:
     """'CNN beats MLP by 1.1 ± 0.4 points', or what is missing for a verdict."""
     if pair.outcome == "open":
         return f"{spoken(pair.first)} and {spoken(pair.second)}: not enough evidence{remedy(pair, verdict)}"
+    unit = "points" if verdict.binary else f"in {head(verdict.question.measure)}"
     first, second = (pair.first, pair.second) if pair.outcome == "first" else (pair.second, pair.first)
-    return f"{spoken(first)} beats {spoken(second)} by {gap(pair, verdict)}"
+    return f"{spoken(first)} beats {spoken(second)} by {difference(pair, verdict)} {unit}"
 
 
 def sentences(verdict: Verdict) -> list[str]:
@@ -110,10 +121,10 @@ def sentences(verdict: Verdict) -> list[str]:
         found = [verdict.pair(a.name, b.name) for a, b in itertools.pairwise(ranked)]
         between = [seen(pair, verdict) for pair in found if pair]
         if between:
-            lines.append("; ".join(between) + ".")
+            lines.append(capital("; ".join(between)) + ".")
     else:
         lines.append("No learner finished, so there is no verdict.")
-    lines += [f"{spoken(row.name)} failed: {row.reason}." for row in verdict.rows if row.state == "failed"]
+    lines += [capital(f"{spoken(row.name)} failed: {row.reason}.") for row in verdict.rows if row.state == "failed"]
     return [*lines, *basis(verdict), *verdict.notes]
 
 
@@ -131,7 +142,7 @@ def overall(verdict: Verdict) -> str:
         return f"{value} is the only learner that finished."
     if not level:
         return f"Best: {value}; it beats {listed(beaten)}."
-    tail = f", which beats {listed(beaten)}" if beaten else ""
+    tail = f" and beats {listed(beaten)}" if beaten else ""
     return f"No single best: {value} leads{tail}, but the evidence does not separate it from {listed(level)}."
 
 
@@ -240,7 +251,7 @@ def mark(pair: Pair | None, verdict: Verdict) -> str:
     if pair is None:
         return "–"
     sign = {"first": "beats", "second": "loses", "open": "?"}[pair.outcome]
-    text = gap(pair, verdict).rsplit(" ", 1)[0]
+    text = difference(pair, verdict)
     return f"{sign} {'−' if pair.difference < 0 and pair.outcome == 'open' else ''}{text}"
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 Curve = Sequence[Sequence[float]]  # [[step, value], …]
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 260, 62, 28, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 260, 74, 28, 12
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
