@@ -158,9 +158,11 @@ def test_averaged_weights_are_the_moving_average_of_the_path() -> None:
         torch.testing.assert_close(found[key].double(), average[key], rtol=1e-5, atol=1e-7)
 
 
-def test_seconds_become_steps_once_and_are_kept() -> None:
-    outcome = equation.fit(recipe(budget={"seconds": 1.0}))
-    assert outcome.facts["steps"] == outcome.facts["planned_steps"] > 1
+def test_seconds_become_steps_once_and_end_between_batches() -> None:
+    facts = equation.fit(recipe(budget={"seconds": 1.0})).facts
+    assert 1 < facts["steps"] <= facts["planned_steps"]
+    cut = equation.fit(recipe(budget={"seconds": 1e-6})).facts
+    assert cut["steps"] <= 1
 
 
 def test_steps_budget_may_end_inside_an_epoch() -> None:

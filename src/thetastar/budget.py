@@ -1,20 +1,24 @@
-"""How many steps a budget buys. Seconds are turned into steps once, by a probe on a copy, and recorded."""
+"""How many steps a budget buys. Seconds are turned into steps once, by a probe on a copy, and recorded.
+
+Seconds count training steps, batches included; looking at the valid split is not counted.
+"""
 
 from __future__ import annotations
 
 import copy
+import statistics
 import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from thetastar.errors import UserError
-from thetastar.evaluation import evaluate
 from thetastar.recipe import Budget
 
 if TYPE_CHECKING:
     from thetastar.equation import Training
 
 PROBE_SHARE = 0.05  # of the budget at most goes into finding out what a step costs
+RESERVE = 0.05  # of the budget is not planned for, so that a schedule rarely meets the end of its time unfinished
 
 
 def planned_steps(training: Training) -> int:
@@ -31,26 +35,32 @@ def planned_steps(training: Training) -> int:
 
 
 def probe(training: Training, seconds: float) -> int:
-    """Time some steps and one evaluation on a copy of the run, which is thrown away."""
+    """Time some steps, batches included, on a copy of the run, which is thrown away."""
     trial = copy.copy(training)
-    trial.program = copy.deepcopy(training.program)
+    trial.whole = copy.deepcopy(training.whole)
+    trial.program = training.world.shard(trial.whole)
     trial.stream = copy.deepcopy(training.stream) if training.stream.state_dict() else training.stream
     trial.moves = trial.program.method.moves(trial.program.f)
     trial.states = {move.name: trial.algorithm.init(move) for move in trial.moves}
     trial.trace, trial.guard = type(training.trace)(), type(training.guard)(trial.program)
     trial.steps = 1_000_000
-    t = trial.clock()
-    began = time.perf_counter()
-    if training.stream.size("valid"):
-        evaluate(trial.program, trial.stream, "valid", training.recipe.measures, t)
-    looking = (time.perf_counter() - began) * (training.engine.evaluations + 1)
+    batches = map(training.world.part, trial.stream.batches("train", trial.clock(), 0, trial.act))
     costs: list[float] = []
-    batches = trial.stream.batches("train", t, 0, trial.act)
+    began = time.perf_counter()
     while window := list(islice(batches, training.engine.accumulate)):
-        start = time.perf_counter()
         trial.one_step(window)
-        costs.append(time.perf_counter() - start)
+        now = time.perf_counter()
+        costs.append(now - began)
+        began = now
         if len(costs) >= 3 and (sum(costs) > PROBE_SHARE * seconds or len(costs) == 50):
             break
-    typical = sorted(costs[1:] or costs)[len(costs[1:] or costs) // 2]
-    return int(max(seconds - min(looking, seconds / 2), 0) / typical)
+    typical = statistics.median(costs[1:] or costs)  # the first step also allocates
+    return int((1 - RESERVE) * seconds / typical)
+
+
+def spent(training: Training, began: float) -> bool:
+    """Whether a budget of seconds is used up: asked between batches, and then training ends where it stands."""
+    limit = training.recipe.budget.get("seconds")
+    if limit is not None and training.seconds + time.perf_counter() - began > limit:
+        training.stopped = True
+    return training.stopped

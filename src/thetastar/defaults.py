@@ -90,7 +90,7 @@ def _source_of_path(data: str | Path) -> Spec:
     name = text.replace("-", "_")
     if not isinstance(data, Path) and name in registry.entries("data"):
         return {"name": name}
-    path = Path(text).expanduser()
+    path = Path(text).expanduser().absolute()  # so that a run can be tested from any folder
     if _holds_pictures(path):
         return {"name": "parquet_images", "path": str(path)}
     if path.suffix.lower() in TABLES:

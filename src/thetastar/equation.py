@@ -15,7 +15,7 @@ from itertools import islice
 import torch
 
 from thetastar import registry, resume
-from thetastar.budget import planned_steps
+from thetastar.budget import planned_steps, spent
 from thetastar.defaults import completed, open_stream
 from thetastar.distribution import World
 from thetastar.evaluation import Values, averaged, evaluate
@@ -85,8 +85,7 @@ class Training:
         self.states = {move.name: self.algorithm.init(move) for move in self.moves}
         self.windows = max(-(-stream.length("train") // self.engine.accumulate), 1)
         self.trace, self.guard, self.best = Trace(), Guard(self.program), Best(recipe)
-        self.step, self.steps, self.stopped, self.seconds = 0, 0, False, 0.0
-        self.saved_at = time.monotonic()
+        self.step, self.steps, self.stopped, self.seconds, self.saved_at = 0, 0, False, 0.0, time.monotonic()
 
     def begin(self) -> None:
         """From the start, or from the last checkpoint of the run."""
@@ -106,7 +105,9 @@ class Training:
         skip = (self.step % self.windows) * self.engine.accumulate
         batches = map(self.world.part, self.stream.batches("train", t, skip, self.act))
         began = time.perf_counter()
-        while self.step < self.steps and (window := list(islice(batches, self.engine.accumulate))):
+        while self.step < self.steps and not spent(self, began):
+            if not (window := list(islice(batches, self.engine.accumulate))):
+                break
             self.one_step(window)
             self.watch.step(self.step, self.steps)
             if self.step % self.windows:  # at the end of an epoch `look` runs first: a resume must miss no evaluation
@@ -143,7 +144,7 @@ class Training:
             seen.add(part)
             cast = torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16")
             with again, cast, keyed(torch.tensor(key)):
-                return self.world.weigh(*self.program(move.name, batch, here), batch)
+                return self.world.weigh(self.program(move.name, batch, here), batch)
 
         return loss
 

@@ -27,18 +27,18 @@ def test_paths_go_to_the_source_that_reads_them(tmp_path: Path) -> None:
     assert data_spec(tmp_path / "images")["source"] == {"name": "folder", "path": str(tmp_path / "images")}
     assert data_spec(str(tmp_path / "hub"))["source"]["name"] == "parquet_images"
     for name in ("a.csv", "a.tsv", "a.parquet"):
-        assert data_spec(name)["source"] == {"name": "table", "path": name}
+        assert data_spec(name)["source"] == {"name": "table", "path": str(Path(name).absolute())}
 
 
 def test_a_path_as_the_name_of_a_spec_keeps_the_other_words(tmp_path: Path) -> None:
     spec = data_spec({"name": "a.csv", "target": "y", "batch_size": 8})
     assert spec == {
         "name": "resident",
-        "source": {"name": "table", "path": "a.csv", "target": "y"},
+        "source": {"name": "table", "path": str(Path("a.csv").absolute()), "target": "y"},
         "batch_size": 8,
     }
     nested = data_spec({"name": "resident", "source": {"name": "a.csv", "target": "y"}})
-    assert nested["source"] == {"name": "table", "path": "a.csv", "target": "y"}
+    assert nested["source"] == {"name": "table", "path": str(Path("a.csv").absolute()), "target": "y"}
 
 
 def test_unknown_names_and_paths() -> None:
