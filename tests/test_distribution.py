@@ -42,8 +42,10 @@ WEIGHED = recipe_of(
     method={"name": "supervised", "class_weights": "balanced"},
     algorithm={**SGD, "clip": 0.5, "ema": 0.8, "weight_decay": 0.01},
 )
+KEPT = WEIGHED.replace(engine={**PLAIN, "checkpoint": 1e-3})
 RANDOM = {
     "dropout": recipe_of(data=BARS, model={**MLP, "dropout": 0.3}, method="supervised"),
+    "population": recipe_of(data=BARS, model={**MLP, "dropout": 0.3}, method={"name": "population", "members": 2}),
     "gan": recipe_of(
         data={"name": "blobs", "rows": 100, "batch_size": 25},
         model=MLP,
@@ -120,8 +122,10 @@ def work(rank: int, folder: Path) -> None:
     resume.restore(again, load_checkpoint(folder / f"state{rank}" / "step-000000005"))
     save("resumed", tensors(go(again, 12)))
     save("whole", tensors(go(started(WEIGHED), 12)))
-    star = train(WEIGHED, folder / "run")
+    star = train(KEPT, folder / "run")
     save("star", star.program.state_dict())
+    World.weigh = lambda self, said, batch: said  # type: ignore[method-assign]
+    save("unweighed", equation.fit(WEIGHED).program.state_dict())
     torch.distributed.destroy_process_group()
 
 
@@ -212,6 +216,12 @@ def test_nothing_random_nothing_differs_from_one_process(found: Callable[[str], 
     close(alone.program.state_dict() | {"accuracy": torch.tensor(alone.values["accuracy"])}, found("weighed"))
 
 
+def test_plain_means_over_ranks_are_another_risk(found: Callable[[str], dict[str, Tensor]]) -> None:
+    """Without their weights, halves that weigh differently count the same."""
+    weighed, unweighed = found("weighed"), found("unweighed")
+    assert max((weighed[name] - value).abs().max() for name, value in unweighed.items()) > 1e-3
+
+
 def test_accumulated_parts_keep_their_weights(found: Callable[[str], dict[str, Tensor]]) -> None:
     close(equation.fit(WEIGHED.replace(engine={**PLAIN, "accumulate": 3})).program.state_dict(), found("windows"))
 
@@ -227,11 +237,19 @@ def test_an_interrupted_run_resumes_to_the_same_bits(found: Callable[[str], dict
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
-def test_the_run_folder_is_that_of_a_single_process(folder: Path, found: Callable[[str], dict[str, Tensor]]) -> None:
-    star = load(folder / "run")
+def test_the_run_folder_is_that_of_a_single_process(
+    folder: Path, tmp_path: Path, found: Callable[[str], dict[str, Tensor]]
+) -> None:
+    """Written once; its trace says the loss over all examples."""
+    star, alone = load(folder / "run"), train(KEPT, tmp_path / "alone")
     close(star.program.state_dict(), found("star"))
-    alone = train(WEIGHED)
     assert star.measures["valid"]["nll"] == pytest.approx(alone.measures["valid"]["nll"], abs=1e-4)
+    assert star.run
+    assert alone.run
+    rows, expected = star.run.trace(), alone.run.trace()
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], abs=1e-5)
+    assert [row["gradient_norm"] for row in rows] == pytest.approx([row["gradient_norm"] for row in expected], abs=1e-4)
+    assert len(list((folder / "run" / "state").iterdir())) == 1
     x = alone.stream.sample("valid", 10)["input"]
     assert (star.predict(x) == alone.predict(x)).all()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -39,6 +40,7 @@ class World:
             if torch.cuda.is_available():
                 torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
             dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            atexit.register(dist.destroy_process_group)
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls()
 
     def shard(self, program: Program) -> Program:
@@ -52,7 +54,7 @@ class World:
         program = copy.deepcopy(program)
         device = next(program.parameters()).device.type
         if device == "cuda":
-            program = nn.SyncBatchNorm.convert_sync_batchnorm(program)
+            program = cast(Program, nn.SyncBatchNorm.convert_sync_batchnorm(program))
         mesh = init_device_mesh(device, (self.size, 1), mesh_dim_names=("replicate", "shard"))
         fully_shard(program, mesh=mesh)
         return program
@@ -88,17 +90,18 @@ class World:
             raise UserError(got, "a batch that can be cut by examples", "leave torchrun out")
         return value.tensor_split(self.size)[self.rank]
 
-    def weigh(self, value: Tensor, aux: Aux, batch: Batch) -> tuple[Tensor, Aux]:
+    def weigh(self, said: tuple[Tensor, Aux], batch: Batch) -> tuple[Tensor, Aux]:
         """The value and logs of all parts, averaged by weight, with the gradient of this part's share.
 
         torch averages gradients over the ranks, so the share is size · w_r / Σ w.
         """
         if self.size == 1:
-            return value, aux
+            return said
+        value, aux = said
         weight = aux.weight if aux.weight is not None else value.new_tensor(float(batch_rows(batch)))
         weight = weight.detach().float()
-        said = torch.stack([value.detach().float(), *(entry.detach().float() for entry in aux.log.values())])
-        sums = torch.cat([weight.reshape(1), weight * said])
+        shown = torch.stack([value.detach().float(), *(entry.detach().float() for entry in aux.log.values())])
+        sums = torch.cat([weight.reshape(1), weight * shown])
         dist.all_reduce(sums)
         means = sums[1:] / sums[0]
         share = value * (weight * self.size / sums[0])

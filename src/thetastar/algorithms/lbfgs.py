@@ -84,7 +84,7 @@ class lbfgs(Algorithm):
         for parameter in state.parameters:
             parameter.grad = None
         aux = window_gradient(loss, window)
-        share = aux.weight if len(window) > 1 else torch.ones(())
+        share = aux.weight if len(window) > 1 and aux.weight is not None else torch.ones(())
         value, parts = aux.log["loss"].double(), []
         for parameter in state.parameters:
             part = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad / share

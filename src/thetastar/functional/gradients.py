@@ -69,7 +69,7 @@ def clip(tensors: Sequence[Tensor], limit: float, stacked: bool = False) -> Tens
     factor = (limit / (each + 1e-6)).clamp(max=1.0)
     for tensor in tensors:
         tensor.mul_(factor.view(-1, *[1] * (tensor.ndim - 1)))
-    return each.max()
+    return whole(each.max())
 
 
 def finite(loss: Tensor, grads: Sequence[Tensor]) -> Tensor:
