@@ -18,7 +18,7 @@ from thetastar.distribution import World
 from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
 from thetastar.functional.keys import seeded
-from thetastar.hardware import provenance
+from thetastar.hardware import choose_device, provenance
 from thetastar.protocols import Batch, Clock, Program, Schema, Source, Split, Stream
 from thetastar.recipe import Recipe
 from thetastar.run import Run
@@ -253,7 +253,8 @@ def train(
         )
     if found and found.finished:
         return load(found.path)
-    start = start or equation.assemble(recipe, stream.schema)  # before a folder is made: a mistake leaves none behind
+    choose_device(recipe.engine["device"])  # before a folder is made: a mistake leaves none behind
+    start = start or equation.assemble(recipe, stream.schema)
     world = World.current()
     world.wait()  # none may take the folder that the first rank is about to make for one it found
     run = found or (Run.create(out, recipe) if out is not None and world.rank == 0 else None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetastar.errors import UserError
+from thetastar.recipe import Recipe
 from thetastar.terminal.console import aside, print_json, show
 from thetastar.terminal.failures import INTERRUPTED, fail
 from thetastar.terminal.words import Choices, recipe_file, split, with_answers
@@ -39,7 +40,8 @@ def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | No
     data, overrides = split(words)
     if data is None:
         raise UserError("no data", "a data set, a file or a folder of images", "for example: theta compare digits")
-    spec = with_answers(data, choices)
+    about_data = [word for word in overrides if word.startswith("data.")]
+    spec = Recipe(data=with_answers(data, choices)).override(about_data).data
     place = out or default_folder(data, [*overrides, choices, terms])
     with Bar(aside(), f"comparing on {data}", counts=False) as watch:
         verdict = run(
@@ -53,7 +55,7 @@ def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | No
             trials=terms.trials,
             out=place,
             watch=watch,
-            overrides=overrides,
+            overrides=[word for word in overrides if word not in about_data],
         )
     tell(verdict, place, as_json)
     if verdict.partial:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from thetastar.terminal.console import number
 from thetastar.trace import Row
@@ -25,15 +26,15 @@ class Bar(Watch):
         console: where to show them.
         label: what the bar is called, until a row names its run.
         counts: whether steps are worth reading as numbers.
+        opening: said once training is under way, so that a mistake is all that is said before it.
     """
 
-    def __init__(self, console: Console, label: str, counts: bool = True) -> None:
+    def __init__(self, console: Console, label: str, counts: bool = True, opening: Sequence[str] = ()) -> None:
         self.console, self.label, self.judged = console, label, ""
+        self.counts, self.opening = counts, list(opening)
         self.began = self.shown = time.monotonic()
-        count = [MofNCompleteColumn()] if counts else []
-        columns = [TextColumn("{task.description}"), BarColumn(), *count, TimeRemainingColumn()]
-        self.bars = Progress(*columns, TextColumn("{task.fields[judged]}"), console=console, transient=True)
-        self.task = self.bars.add_task(label, total=None, judged="")
+        self.bars: Progress | None = None
+        self.task = TaskID(0)
 
     def __enter__(self) -> Bar:
         return self
@@ -41,14 +42,28 @@ class Bar(Watch):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bars.stop()
+        if self.bars:
+            self.bars.stop()
+        if error is None:
+            self.open()
+
+    def open(self) -> None:
+        for line in self.opening:
+            self.say(line)
+        self.opening = []
 
     def step(self, step: int, steps: int) -> None:
+        self.open()
         now = time.monotonic()
         if not self.console.is_terminal or now - self.began < PATIENCE or now - self.shown < REFRESH:
             return
         self.shown = now
-        self.bars.start()
+        if self.bars is None:
+            count = [MofNCompleteColumn()] if self.counts else []
+            columns = [TextColumn("{task.description}"), BarColumn(), *count, TimeRemainingColumn()]
+            self.bars = Progress(*columns, TextColumn("{task.fields[judged]}"), console=self.console, transient=True)
+            self.task = self.bars.add_task(self.label, judged="")
+            self.bars.start()
         self.bars.update(self.task, description=self.label, completed=step, total=steps, judged=self.judged)
 
     def row(self, row: Row) -> None:
@@ -58,7 +73,7 @@ class Bar(Watch):
             self.judged = "valid " + "  ".join(f"{name} {number(value)}" for name, value in values[:2])
 
     def say(self, line: str) -> None:
-        self.console.print(line, markup=False)
+        self.console.print(line, markup=False, style="dim")
 
 
 class Polite(Watch):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
@@ -18,43 +18,35 @@ if TYPE_CHECKING:
     from thetastar.star import Star
 
 
-def prepared(recipe: Recipe, console: Console) -> tuple[Recipe, Stream]:
-    """The complete recipe and the stream; what was inferred is said once it is known that the parts fit."""
+def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_json: bool) -> None:
+    """Train a recipe once, or once a seed, and say where the runs are and what they reached on valid."""
     from thetastar.defaults import completed, open_stream
     from thetastar.equation import assemble
 
     stream = open_stream(recipe.data, recipe.method)
     full = completed(recipe, stream)
-    assemble(full, stream.schema)
-    for line in stream.said:
-        console.print(line, markup=False, style="dim")
-    return full, stream
-
-
-def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_json: bool) -> None:
-    """Train a recipe once, or once a seed, and say where the runs are and what they reached on valid."""
-    console = aside()
-    full, stream = prepared(recipe, console)
     if only_print:
+        assemble(full, stream.schema)  # what is printed must run
         print(full.to_yaml(), end="")
         return
     place = out or free_folder(full)
     if seeds == 1:
-        report([train(full, place, stream, console)], place, as_json)
+        report([train(full, place, stream)], place, as_json)
         return
     runs = [full.replace(seed=full.seed + number) for number in range(seeds)]
+    first = train(runs[0], place / f"seed-{full.seed}", stream, seeds)
     fixed = None if stream.state_dict() else stream  # environments begin anew with every run
-    stars = [train(one, place / f"seed-{one.seed}", fixed, console, len(runs)) for one in runs]
-    report(stars, place, as_json)
+    others = [train(one, place / f"seed-{one.seed}", fixed, seeds) for one in runs[1:]]
+    report([first, *others], place, as_json)
 
 
-def train(recipe: Recipe, place: Path, stream: Stream | None, console: Console, runs: int = 1) -> Star:
+def train(recipe: Recipe, place: Path, stream: Stream | None, runs: int = 1) -> Star:
     """One run under a progress bar; an interruption says where it can be taken up again."""
     from thetastar import star
     from thetastar.terminal.progress import Bar, Polite
 
     label = f"{recipe.model['name']}, {recipe.method['name']}" + (f", seed {recipe.seed}" if runs > 1 else "")
-    with Bar(console, label) as bar, Polite(bar) as watch:
+    with Bar(aside(), label, opening=stream.said if stream else ()) as bar, Polite(bar) as watch:
         try:
             return star.train(recipe, place, stream=stream, watch=watch)
         except KeyboardInterrupt:
@@ -66,18 +58,13 @@ def resume(place: Path, as_json: bool) -> None:
     """Go on with a run, or with every run of several seeds, to the bits of an undisturbed one."""
     from thetastar.run import Run
 
-    console = aside()
     folders = [place] if (place / "provenance.json").exists() else sorted(place.glob("seed-*"))
     stars: list[Star] = []
-    stream = None
     for folder in folders or [place]:
         run = Run.open(folder)
-        recipe = run.recipe
         if run.finished:
-            console.print(f"{folder} is finished", markup=False)
-        elif stream is None:
-            recipe, stream = prepared(recipe, console)
-        stars.append(train(recipe, folder, stream, console, len(folders)))
+            aside().print(f"{folder} is finished", markup=False, style="dim")
+        stars.append(train(run.recipe, folder, None, len(folders)))
     report(stars, place, as_json)
 
 

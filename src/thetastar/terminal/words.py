@@ -94,25 +94,13 @@ def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
 
 def with_answers(data: Any, choices: Choices) -> Any:
     """The data with the column to predict and the kind of task, where the user names them."""
-    from thetastar.defaults import data_spec
-
-    spec: Mapping[str, Any] = data_spec(data)
     answers = {key: value for key in ("target", "task") if (value := getattr(choices, key)) is not None}
-    source = spec.get("source")
-    if not isinstance(source, Mapping):
-        if answers:
-            raise UserError(f"--{next(iter(answers))} with {spec['name']}", "a table", "leave it out")
-        return spec
-    known = registry.arguments(registry.load("data", source["name"]))
-    for key in answers:
-        if key not in known:
-            raise UserError(
-                f"--{key}: the {source['name']} data fix their own {key}", "a table or a folder", "leave it out"
-            )
-    if spec["name"] != "resident":
-        return {**spec, "source": {**source, **answers}}
-    # flat, so that data.target=… and data.batch_size=… both find their place
-    return {**source, **{key: value for key, value in spec.items() if key not in ("name", "source")}, **answers}
+    if not answers:
+        return data
+    spec = dict(data) if isinstance(data, Mapping) else {"name": data}
+    if "source" in spec:  # a stream: what answers them is the source inside
+        return {**spec, "source": with_answers(spec["source"], choices)}
+    return {**spec, **answers}
 
 
 def recipe_file(path: Path) -> Path:
