@@ -30,7 +30,7 @@ def svg(curves: Mapping[str, Sequence[Curve]], measure: str, percent: bool) -> s
     up = ticks(min(point[1] for point in points), max(point[1] for point in points))
 
     def x(step: float) -> float:
-        return LEFT + (WIDTH - LEFT - 12) * step / (across[-1] or 1.0)
+        return LEFT + (WIDTH - LEFT - 24) * step / (across[-1] or 1.0)
 
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value - up[0]) / ((up[-1] - up[0]) or 1.0)
@@ -38,7 +38,7 @@ def svg(curves: Mapping[str, Sequence[Curve]], measure: str, percent: bool) -> s
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{measure} on valid while training">']
     for value in up:
         text = f"{100 * value:g}%" if percent else f"{value:,g}"
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 12}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 24}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{text}</text>')
     for step in across:
         parts.append(f'<text x="{x(step):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{step:,.0f}</text>')
