@@ -15,7 +15,7 @@ from itertools import islice
 import torch
 
 from thetastar import registry, resume
-from thetastar.budget import planned_steps, spent
+from thetastar.budget import spent
 from thetastar.defaults import completed, open_stream
 from thetastar.distribution import World
 from thetastar.evaluation import Values, averaged, evaluate
@@ -93,8 +93,8 @@ class Training:
         self.run = None if self.world.rank else self.run  # the first rank writes for all
         if saved:
             resume.restore(self, saved)
-        elif self.moves:
-            self.steps = planned_steps(self)
+        else:
+            resume.plan(self)
 
     def clock(self) -> Clock:
         return Clock(self.recipe.seed, self.step, self.steps, self.step // self.windows)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from thetastar.budget import planned_steps
 from thetastar.errors import UserError
 from thetastar.functional.sharding import whole_tree
 from thetastar.protocols import Clock
@@ -44,6 +46,16 @@ def state(training: Training) -> dict[str, Any]:
         "trace": training.trace.state_dict(),
         "facts": {**facts(training), "trace_length": training.run.trace_length() if training.run else 0},
     }
+
+
+def plan(training: Training) -> None:
+    """Fix the number of steps; a first checkpoint keeps what was decided by timing, for a resume at any moment."""
+    if training.moves:
+        training.steps = planned_steps(training)
+    if training.run:
+        training.run.cut_trace(0)
+    training.saved_at = -math.inf
+    save_if_due(training)
 
 
 def save_if_due(training: Training) -> None:
