@@ -37,6 +37,8 @@ from thetastar.snapshot import (
 from thetastar.trace import Row, to_json
 
 FORMAT = 1
+# what a process leaves that was killed before the run was one
+BEGUN = ("columns", "recipe.yaml", "recipe.yaml.part", "provenance.json.part")
 SEALED = ("recipe.yaml", "schema.json", "model.safetensors")
 
 
@@ -51,7 +53,7 @@ class Run:
         """A new run; refuses a folder that holds something else. Provenance comes last: without it there is no run."""
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(entry.name not in ("columns", "recipe.yaml", "recipe.yaml.part") for entry in path.iterdir()):
+            if any(entry.name not in BEGUN for entry in path.iterdir()):
                 raise UserError(f"{path} is not empty", "a new folder", "choose another --out or resume with --resume")
             (path / "columns").mkdir(exist_ok=True)
         except OSError as error:
