@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from thetastar import star
 from thetastar.data.arrays import arrays
 from thetastar.errors import UserError
+from thetastar.models.knn import PRIORS
 
 EUCLID = {"l2": "euclidean", "l1": "manhattan", "cosine": "cosine"}
 
@@ -112,3 +113,17 @@ def test_mnist_in_part(shared_data: Path) -> None:
     )
     assert (found.predict(new).astype(np.int64) == reference).all()
     assert found.test()["accuracy"] == pytest.approx((reference == answers).mean())
+
+
+@pytest.mark.parametrize("name", ["digits", "iris"])
+def test_the_prior_is_the_likeliest_by_leaving_one_out(name: str) -> None:
+    found = star.fit(name, model="knn")
+    x, y = found.program.f.memory.double().numpy(), found.program.f.answers.numpy()
+    distance = np.linalg.norm(x[:, None] - x[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    near = distance.argsort(axis=1, kind="stable")[:, :3]
+    rows = np.arange(0, len(x), -(-len(x) // 1000))
+    votes = (y[near[rows]] == y[rows, None]).sum(1)
+    classes = found.schema.outputs
+    cost = {p: -np.log((votes + p / classes) / (3 + p)).mean() for p in PRIORS}
+    assert found.program.f.smoothing.item() == pytest.approx(min(cost, key=cost.__getitem__))
