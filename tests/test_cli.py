@@ -289,6 +289,13 @@ def test_predictions_are_those_of_the_star(theta: Callable[..., Said]) -> None:
     assert lines[0] == ["prediction", "p(down)", "p(up)"]
     expected = loaded.predict_proba(frame.drop(columns="label"))
     assert np.array([line[1:] for line in lines[1:]], dtype=float) == pytest.approx(expected, abs=1e-6)
+    piped = subprocess.run(
+        [sys.executable, "-m", "thetastar.cli", "predict", "run", "-", "--proba"],
+        input=Path("new.csv").read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    assert piped.stdout.decode() == said.out
     assert [line[0] for line in lines[1:]] == list(loaded.predict(frame.drop(columns="label")))
     assert np.mean(np.array([line[0] for line in lines[1:]]) == frame["label"]) > 0.9
 
@@ -308,6 +315,9 @@ def test_an_image_is_predicted_like_its_pixels(theta: Callable[..., Said]) -> No
     Image.fromarray(pixels[:4]).save("small.png")
     refused(theta("predict", "run", "small.png"), "8, 8")
     refused(theta("predict", "run", "nothing.csv"), "nothing.csv")
+    for text in ("", "a,b\n", "1,2\n3\n", "1,word\n"):
+        Path("bad.csv").write_text(text)
+        refused(theta("predict", "run", "bad.csv"), "bad.csv")
 
 
 def test_runs_are_filtered_and_sorted_by_sql_on_the_files(theta: Callable[..., Said]) -> None:

@@ -18,7 +18,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor
@@ -89,12 +89,12 @@ class Run:
 
     def read_json(self, name: str) -> dict[str, Any]:
         try:
-            value = json.loads(self.read(name))
+            value: Any = json.loads(self.read(name))
         except ValueError:
             value = None
         if not isinstance(value, dict):
             raise UserError(f"{self.path / name} is damaged", "JSON", "restore it from a copy or train again")
-        return value
+        return cast(dict[str, Any], value)
 
     def read(self, name: str) -> bytes:
         """A file of the run; one that was sealed must still be what it was."""
@@ -104,8 +104,8 @@ class Run:
             missing = f"{self.path} is half written: {name} is missing"
             raise UserError(missing, "a complete run", f"resume it: theta fit --resume {self.path}") from None
         if name in SEALED and self.finished:
-            recorded = self.provenance.get("sha256")
-            if not isinstance(recorded, dict) or recorded.get(name) != hashlib.sha256(data).hexdigest():
+            recorded: dict[str, str] = self.provenance.get("sha256", {})
+            if recorded.get(name) != hashlib.sha256(data).hexdigest():
                 damaged = f"{self.path / name} is damaged: its hash is not the recorded one"
                 raise UserError(damaged, "the file as it was written", "restore it from a copy or train again")
         return data

@@ -1,4 +1,4 @@
-"""What training says while it goes: kept on the device, fetched in one transfer when it is flushed, written as JSON lines."""
+"""What training says while it goes: kept on the device, fetched in one transfer at a flush, written as JSON lines."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def shown(component: dict[str, Any]) -> RenderableType:
     if component["arguments"]:
         made = table("argument", "type", "default", "meaning")
         for argument in component["arguments"]:
-            default = "required" if argument["required"] else _plain(argument["default"])
+            default = "required" if argument["required"] else plain(argument["default"])
             made.add_row(argument["name"], argument["type"], default, Text(argument["meaning"]))
         parts.append(Padding(made, (1, 0, 0, 2)))
     parts += [
@@ -137,7 +137,7 @@ def shown(component: dict[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     words = {None: "none", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return words[value]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import math
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from thetastar.data.prepare.reading import read_table
 from thetastar.errors import UserError
 from thetastar.protocols import Field
 from thetastar.star import Star, load
@@ -54,38 +59,49 @@ def read(file: str, star: Star) -> Any:
     if path.suffix.lower() in IMAGES:
         if not isinstance(field, Field) or field.kind != "image":
             raise UserError(f"the image {file}", "rows of a table, as in training", "give a CSV file")
-        return image(path, field)
-    frame = read_table(file)
-    if star.source_name != "arrays" or not isinstance(field, Field):
-        return frame
-    words = [str(column) for column in frame.columns if frame[column].dtype.kind not in "biuf"]
-    if words:
-        raise UserError(f"{file}: column '{words[0]}' holds words", "numbers", "leave the column out")
-    values = np.array(frame, dtype=np.float32)
+        return image(path, field) if star.source_name == "arrays" else path  # else decoded as in training
+    with rows_file(file) as table:
+        if star.source_name != "arrays" or not isinstance(field, Field):
+            return read_table(table, [])
+        values = numbers(table, file)
     if len(field.shape) > 1 and values.shape[1] == math.prod(field.shape):
         values = values.reshape(-1, *field.shape)
     return values
 
 
-def read_table(file: str) -> pd.DataFrame:
-    """CSV, TSV or Parquet; a first line of numbers is data and no header."""
+@contextlib.contextmanager
+def rows_file(file: str) -> Iterator[Path]:
+    """The file, or one that holds what comes from the input stream: both are read as the training data were."""
+    if file != "-":
+        yield Path(file)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "input.csv")
+        table.write_bytes(sys.stdin.buffer.read())
+        yield table
+
+
+def numbers(table: Path, name: str) -> NDArray[np.float32]:
+    """(rows, columns) from CSV; a first line that is not numbers is a header."""
     try:
-        if file.endswith((".parquet", ".pq")):
-            return pd.read_parquet(file)
-        frame = pd.read_csv(
-            sys.stdin if file == "-" else file, sep="\t" if file.endswith(".tsv") else ",", header=None, dtype=str
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"{file} is no table: {error}", "CSV, TSV or Parquet", "check the file") from None
-    if pd.to_numeric(frame.iloc[0], errors="coerce").isna().any():
-        frame = frame.iloc[1:].set_axis(frame.iloc[0].astype(str).tolist(), axis=1).reset_index(drop=True)
-    return frame.apply(as_numbers)
+        with table.open(encoding="utf-8", newline="") as file:
+            lines = [line for line in csv.reader(file) if line]
+        if lines and not is_number(lines[0][0]):
+            lines = lines[1:]
+        values = np.array(lines, dtype=np.float32)
+    except ValueError as error:  # a word, a ragged line or no text at all
+        raise UserError(f"{name}: {error}", "lines of as many numbers each", "check the file") from None
+    if values.ndim != 2:
+        raise UserError(f"{name} has no rows", "lines of numbers", "check the file")
+    return values
 
 
-def as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of numbers where every entry is one, else the words as they are."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    return numbers if numbers.isna().equals(column.isna()) else column
+def is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def image(path: Path, field: Field) -> NDArray[np.uint8]:
