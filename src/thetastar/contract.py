@@ -113,7 +113,7 @@ class Trial:
     def loss(self, move: Move, precision: torch.dtype | None = None) -> Tensor:
         key = self.clock.key(move.name, 0)
         reseed(key)
-        with keyed(torch.tensor(key)), torch.autocast("cpu", torch.bfloat16, precision is not None):
+        with keyed(key), torch.autocast("cpu", torch.bfloat16, precision is not None):
             return self.program(move.name, self.batch, self.clock)[0]
 
 
@@ -205,7 +205,7 @@ def learns(folder: str, name: str) -> None:
 
     def loss(batch: Batch, part: int) -> Any:
         reseed(7)
-        with keyed(torch.tensor(7)):
+        with keyed(7):
             return trial.program(move.name, batch, trial.clock)
 
     before = loss(trial.batch, 0)[0].item()

@@ -143,7 +143,7 @@ class Training:
             again = scratch(self.program) if part in seen else nullcontext()  # batch-norm moments count a part once
             seen.add(part)
             cast = torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16")
-            with again, cast, keyed(torch.tensor(key)):
+            with again, cast, keyed(key):
                 return self.world.weigh(self.program(move.name, batch, here), batch)
 
         return loss
@@ -173,7 +173,7 @@ class Training:
     def judge(self, t: Clock, epoch: int) -> Values:
         with self.judged(t):
             values, _ = evaluate(self.whole, self.stream, "valid", self.recipe.measures, t)
-            self.stopped = bool(self.world.agree(self.best.see(values, self.step, epoch, self.whole)))
+            self.stopped |= bool(self.world.agree(self.best.see(values, self.step, epoch, self.whole)))
         return values
 
     def judged(self, t: Clock) -> AbstractContextManager[None]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from thetastar.functional.gradients import clip, finite, gradients, window_gradient
-from thetastar.functional.sharding import like
+from thetastar.functional.sharding import is_sharded, like
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Move, Schedule
 
 __all__: list[str] = []
@@ -55,7 +55,7 @@ class Descent(Algorithm):
         groups: list[dict[str, Any]] = [{"params": decayed}] if decayed else []
         if plain:
             groups.append({"params": plain, "weight_decay": 0.0})
-        sharded = any(hasattr(p, "full_tensor") for p in move.parameters.values())
+        sharded = any(map(is_sharded, move.parameters.values()))
         optimiser = self.optimiser(groups, None if sharded else True)
         average = {n: p.detach().clone() for n, p in move.parameters.items()} if self.ema is not None else {}
         return Descending(optimiser, list(move.parameters.values()), average)
@@ -79,7 +79,7 @@ class Descent(Algorithm):
         return aux
 
     def _step(self, optimiser: torch.optim.Optimizer, allowed: Tensor) -> None:
-        """Step where `allowed`. Fused optimisers on a GPU read the flag on the device; elsewhere reading it costs nothing."""
+        """Step where `allowed`. On a GPU fused optimisers read the flag on the device; elsewhere reading it is free."""
         if allowed.is_cuda and optimiser.defaults.get("fused"):
             optimiser.found_inf = (~allowed).float()  # type: ignore[attr-defined]
             optimiser.step()

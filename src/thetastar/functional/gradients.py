@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from thetastar.functional.sharding import whole
+from thetastar.functional.sharding import is_sharded, whole
 from thetastar.protocols import Aux, Batch, Loss
 
 
@@ -23,7 +23,7 @@ def batch_rows(batch: Batch) -> int:
 
 
 def window_gradient(loss: Loss, window: Sequence[Batch]) -> Aux:
-    """Leave d/dθ Σᵢ wᵢ Lᵢ / Σᵢ wᵢ in `.grad`, wᵢ the weight that part i reports: equal to one large batch, also when ragged."""
+    """Leave d/dθ Σᵢ wᵢ Lᵢ / Σᵢ wᵢ in `.grad`, wᵢ the weight of part i: equal to one large batch, also when ragged."""
     if len(window) == 1:
         value, aux = loss(window[0], 0)
         value.backward()
@@ -75,9 +75,9 @@ def clip(tensors: Sequence[Tensor], limit: float, stacked: bool = False) -> Tens
 def finite(loss: Tensor, grads: Sequence[Tensor]) -> Tensor:
     """Whether the step may be taken, on the device.
 
-    Looks at the loss and at the gradients of vectors (biases, norm gains): a non-finite error signal at a layer shows in its
-    bias gradient, so this costs microseconds where a pass over all weights would cost a twentieth of a small step.
+    Looks at the loss and at the gradients of vectors (biases, norm gains): a non-finite error signal at a layer shows
+    in its bias gradient, so this costs microseconds where a pass over all weights would cost a twentieth of a step.
     """
-    vectors = [grad for grad in grads if grad.ndim <= 1] or list(grads)
-    total = loss + norm(vectors)
+    vectors = [grad for grad in grads if grad.ndim <= 1]
+    total = loss + (torch.cat(vectors).sum() if vectors and not is_sharded(vectors[0]) else norm(vectors or grads))
     return (total - total) == 0  # false for inf and nan, in two kernels

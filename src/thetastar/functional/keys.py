@@ -67,24 +67,22 @@ def scramble(x: Tensor) -> Tensor:
     return x ^ _shift(x, 31)
 
 
-class _Scope:
+class keyed:
+    """A block in which `next_key` derives from `key`: an integer, or a 0-dim int64 tensor, per member under vmap."""
+
     __slots__ = ("count", "key")
 
-    def __init__(self, key: Tensor) -> None:
+    def __init__(self, key: int | Tensor) -> None:
         self.key, self.count = key, 0
 
+    def __enter__(self) -> None:
+        _scopes.append(self)
 
-_scopes: list[_Scope] = []
-
-
-@contextlib.contextmanager
-def keyed(key: Tensor) -> Iterator[None]:
-    """Inside, `next_key` derives from `key`: a 0-dim int64 tensor, per member under vmap."""
-    _scopes.append(_Scope(key))
-    try:
-        yield
-    finally:
+    def __exit__(self, *_: object) -> None:
         _scopes.pop()
+
+
+_scopes: list[keyed] = []
 
 
 def next_key(device: torch.device) -> Tensor:
@@ -94,7 +92,8 @@ def next_key(device: torch.device) -> Tensor:
     scope = _scopes[-1]
     scope.count += 1
     step = ((scope.count * _GOLDEN + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)  # wrapped to 64 bits, as tensors do
-    return scramble(scope.key.to(device) + step)
+    key = scope.key if isinstance(scope.key, Tensor) else torch.tensor(scope.key)
+    return scramble(key.to(device) + step)
 
 
 def uniform(key: Tensor, shape: torch.Size | tuple[int, ...], device: torch.device) -> Tensor:

@@ -21,11 +21,14 @@ def full(x: Tensor) -> Tensor:
 # --- classes and labels, from logits ------------------------------------------------------------
 
 
-def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-    """−Σ_j y_j log softmax(z)_j, with y ← (1 − s) y + s / classes; its gradient in z is softmax(z) − y."""
+def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0, reduction: str = "none") -> Tensor:
+    """−Σ_j y_j log softmax(z)_j, with y ← (1 − s) y + s / classes; its gradient in z is softmax(z) − y.
+
+    `reduction` "mean" averages over the batch in the same kernel.
+    """
     logits = full(logits)
     target = target if target.ndim == 1 else target.to(logits.dtype)
-    return F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+    return F.cross_entropy(logits, target, label_smoothing=smoothing, reduction=reduction)
 
 
 def kl(logits: Tensor, target: Tensor) -> Tensor:

@@ -9,9 +9,14 @@ import torch
 from torch import Tensor
 
 
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether several processes hold a part each."""
+    return hasattr(tensor, "full_tensor")
+
+
 def whole(tensor: Tensor) -> Tensor:
     """All of a sharded tensor, on every rank; a plain one as it is."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[attr-defined]
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def whole_tree(tree: Any) -> Any:
@@ -25,7 +30,7 @@ def whole_tree(tree: Any) -> Any:
 
 def like(value: Tensor, other: Tensor) -> Tensor:
     """`value` in the memory layout of `other`, sharded as it is."""
-    if not hasattr(other, "full_tensor"):
+    if not is_sharded(other):
         return torch.empty_like(other).copy_(value)
     from torch.distributed.tensor import distribute_tensor
 

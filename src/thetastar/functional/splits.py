@@ -18,7 +18,7 @@ def split_rows(
 ) -> dict[str, Rows]:
     """Row numbers of train, valid and test.
 
-    Given splits are kept; what is missing is drawn from train. Shares are of all rows (valid: of train where test is given).
+    Given splits are kept; what is missing is drawn from train. Shares are of all rows (where test is given, of train).
     A class with too few members for all three stays in train first.
     """
     held: dict[str, Rows] = {name: np.asarray(index, dtype=np.int64) for name, index in (given or {}).items()}
