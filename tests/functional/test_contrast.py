@@ -50,4 +50,4 @@ def test_info_nce_keeps_float32_under_autocast() -> None:
 @pytest.mark.parametrize("method", ["byol", "moco"])
 def test_data_without_views_are_refused_in_one_line(method: str) -> None:
     with pytest.raises(UserError, match=f"{method} on data without views; expected two views"):
-        equation.fit(Recipe(data="bars", method=method, budget={"steps": 1}))
+        equation.fit(Recipe(data={"name": "resident", "source": "bars"}, method=method, budget={"steps": 1}))

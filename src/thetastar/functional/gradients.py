@@ -78,6 +78,6 @@ def finite(loss: Tensor, grads: Sequence[Tensor]) -> Tensor:
     Looks at the loss and at the gradients of vectors (biases, norm gains): a non-finite error signal at a layer shows
     in its bias gradient, so this costs microseconds where a pass over all weights would cost a twentieth of a step.
     """
-    vectors = [grad for grad in grads if grad.ndim <= 1]
+    vectors = [grad if grad.ndim else grad.reshape(1) for grad in grads if grad.ndim <= 1]
     total = loss + (torch.cat(vectors).sum() if vectors and not is_sharded(vectors[0]) else norm(vectors or grads))
     return (total - total) == 0  # false for inf and nan, in two kernels
