@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -55,45 +54,38 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> int:
 
 
 @contextlib.contextmanager
-def counted(hear: Callable[[int], None], after: bool = False) -> Iterator[list[int]]:
-    """Tell how many files were put in their place, just before or just after each of them."""
+def counted(hear: Callable[[int], None]) -> Iterator[list[int]]:
+    """Tell how many files were put in their place, just before each of them."""
     counter, plain = [0], Path.replace
 
     def replace(self: Path, target: Path) -> Path:
         counter[0] += 1
-        if not after:
-            hear(counter[0])
-        found = plain(self, target)
-        if after:
-            hear(counter[0])
-        return found
+        hear(counter[0])
+        return plain(self, target)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "replace", replace)
         yield counter
 
 
-def killed(act: Callable[[], object]) -> bool:
-    """Do something in a process of its own; whether it was killed with signal 9 on the way."""
-    child = os.fork()
-    if child == 0:
-        try:
-            act()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+Killer = Callable[..., bool]
 
 
-def train_until(moment: int, place: Path, after: bool) -> None:
-    """Train, and be killed just before or after the given file appears."""
+@pytest.fixture(scope="module")
+def kill() -> Iterator[Killer]:
+    """Trains in a process of its own, killed at the given file; whether it was."""
+    script = Path(__file__).with_name("killing.py")
+    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
 
-    def hear(count: int) -> None:
-        if count == moment:
-            os.kill(os.getpid(), signal.SIGKILL)
+        def order(place: Path, moment: int, after: bool = False) -> bool:
+            words = {"recipe": RECIPE.to_yaml(), "place": str(place), "moment": moment, "after": after}
+            print(json.dumps(words), file=server.stdin, flush=True)
+            return int(server.stdout.readline()) == signal.SIGKILL
 
-    with counted(hear, after):
-        star.train(RECIPE, place)
+        yield order
+        server.stdin.close()
 
 
 # the first checkpoints, some in the middle drawn once, and everything that a finished run writes, from the last back
@@ -103,11 +95,11 @@ MOMENTS = [3, 4, 5, 7, 17, 36, 41, 55, *range(-11, 1)]
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_killed_at_any_file_resumes_to_the_same_bits(
-    moment: int, after: bool, whole: Path, files: int, tmp_path: Path
+    moment: int, after: bool, whole: Path, files: int, kill: Killer, tmp_path: Path
 ) -> None:
     """Files 1 and 2 are recipe and provenance, without which there is no run; then three a checkpoint."""
     place = tmp_path / "run"
-    assert killed(lambda: train_until(moment if moment > 0 else files + moment, place, after))
+    assert kill(place, moment if moment > 0 else files + moment, after)
     assert Run.open(place).finished == (moment == 0 and after)
     star.train(RECIPE, place)
     assert sha(place) == sha(whole)
@@ -121,10 +113,10 @@ def rows(place: Path) -> list[dict[str, object]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in Run.open(place).trace()]
 
 
-def test_a_run_killed_before_it_is_one_leaves_a_place_to_start_anew(whole: Path, tmp_path: Path) -> None:
+def test_a_run_killed_before_it_is_one_leaves_a_place_to_start_anew(whole: Path, kill: Killer, tmp_path: Path) -> None:
     place = tmp_path / "run"
     for moment in (1, 2):
-        assert killed(lambda moment=moment: train_until(moment, place, after=False))
+        assert kill(place, moment)
         with pytest.raises(UserError, match="no run folder"):
             Run.open(place)
     star.train(RECIPE, place)
@@ -219,9 +211,9 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def begun(tmp_path: Path) -> Path:
+def begun(kill: Killer, tmp_path: Path) -> Path:
     """A run that was killed in the middle."""
-    assert killed(lambda: train_until(40, tmp_path / "begun", after=True))
+    assert kill(tmp_path / "begun", 40, after=True)
     return tmp_path / "begun"
 
 
@@ -314,17 +306,18 @@ def test_a_disk_that_fills_up_is_one_line_and_keeps_what_was_done(
     assert sha(place) == sha(whole)
 
 
-def test_a_limit_on_file_sizes_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_limit_on_file_sizes_is_one_line(tmp_path: Path) -> None:
     """The system itself refuses to write more: no file of the run folder is torn."""
 
-    def act() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        code = cli.main(["fit", "bars", "--model", "mlp", "--epochs", "1", "--out", str(tmp_path / "run")])
-        os.kill(os.getpid(), signal.SIGKILL if code == 2 else signal.SIGTERM)
-
-    assert killed(act)
-    line = capfd.readouterr().err.splitlines()[-1]
-    assert line.startswith("theta: File too large")
+    program = """
+import resource, sys
+from thetastar.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+sys.exit(main(["fit", "bars", "--model", "mlp", "--epochs", "1", "--out", "run"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("theta: File too large")
     assert not list((tmp_path / "run").glob("**/*.safetensors"))
 
 
