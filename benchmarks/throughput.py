@@ -6,6 +6,7 @@ All loops train the same net from the same weights on the same uint8 images by t
 "loader" is the DataLoader of the tutorials, a Dataset that converts each image as it is asked for; "tensors" is a
 DataLoader over a TensorDataset of converted floats. The loops take turns in one process, so that what disturbs the
 machine disturbs all of them; medians are compared.
+"""
 
 from __future__ import annotations
 
