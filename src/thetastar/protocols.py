@@ -1,7 +1,7 @@
 """The nouns of the equation θ* ← A_φ(D, P, L, f_θ), and what each of them promises.
 
-`Stream` is D, `Measure` is P, `Method` is L, `Model` is f, `Algorithm` is A; `Batch`, `Schema` and `Clock` are what they
-pass to one another. A component is an abstract class's final child in a file of its folder; see `registry`.
+`Stream` is D, `Measure` is P, `Method` is L, `Model` is f, `Algorithm` is A; `Batch`, `Schema` and `Clock` are what
+they pass to one another. A component is an abstract class's final child in a file of its folder; see `registry`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,8 +55,8 @@ class Field:
     """Shape and kind of one input or target, with what the training split says of it.
 
     Args:
-        kind: "image" (channels, height, width), "vector", "category" (one of `classes`), "categories" (several of them),
-            "number" (shape () or (outputs,)), "tokens", "state", "action".
+        kind: "image" (channels, height, width), "vector", "category" (one of `classes`), "categories" (several of
+            them), "number" (shape () or (outputs,)), "tokens", "state", "action".
         shape: shape of one example, without the batch.
         classes: how many categories there are.
         names: of the categories, or of a vector's entries.
@@ -103,7 +103,11 @@ class Schema:
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Schema:
         def read(entry: Mapping[str, Any]) -> Field:
-            return Field(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+            known: dict[str, Any] = dict(entry)
+            for key, value in entry.items():
+                if isinstance(value, list):
+                    known[key] = tuple(cast("list[Any]", value))
+            return Field(**known)
 
         entry = state["input"]
         inputs = read(entry) if "kind" in entry else {name: read(value) for name, value in entry.items()}
@@ -129,7 +133,7 @@ class Aux:
 
 @dataclass(frozen=True)
 class Move:
-    """One kind of step: `name` is the method's loss function, taken on every `every`-th step over exactly these parameters.
+    """One kind of step: `name` is the method's loss, taken on every `every`-th step over exactly these parameters.
 
     `stacked` parameters hold independent members along their first axis: shapes and norms are then those of one member.
     """
@@ -173,6 +177,8 @@ class Source(ABC):
     rows: int
     given: Mapping[Split, Any] | None  # row numbers of the splits that the publisher gave
     strata: Any | None  # one label a row for stratified splitting; None where that makes no sense
+    groups: Any | None = None  # one label a row: rows of a group stay in one split
+    times: Any | None = None  # one number a row: the earliest rows train, the latest test
     said: list[str]  # one line per decision taken for the user
 
     @abstractmethod
@@ -235,9 +241,12 @@ class Stream(ABC):
 
     @abstractmethod
     def batches(self, split: Split, t: Clock, skip: int = 0, act: Act | None = None) -> Iterator[Batch]:
-        """One pass, from batch `skip` on. Training batches are shuffled by (t.seed, t.epoch); `act` answers for environments."""
+        """One pass, from batch `skip` on; training batches are shuffled by (t.seed, t.epoch).
 
-    def to(self, device: torch.device) -> None:
+        `act` answers for environments.
+        """
+
+    def to(self, device: torch.device) -> None:  # noqa: B027 - most streams keep nothing on a device
         """Move what is resident to the device."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -340,7 +349,7 @@ class Algorithm(ABC):
 
     @abstractmethod
     def update(self, move: Move, loss: Loss, window: Sequence[Batch], state: Any, t: Clock) -> Aux:
-        """One step in place. `loss(batch, part)` may be called as often as the rule needs; the same part gives the same value."""
+        """One step in place. `loss(batch, part)` may be called at will: the same part gives the same value."""
 
     def weights(self, state: Any) -> dict[str, Tensor]:
         """Averaged weights to evaluate instead of the live ones, by parameter name; {} = live."""

@@ -13,17 +13,18 @@ import importlib.util
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from thetastar.errors import UserError, nearest
 
 Positive = Annotated[float, Gt(0)]
+Spec = dict[str, Any]
 NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 BelowOne = Annotated[float, Ge(0), Lt(1)]
@@ -63,7 +64,7 @@ def include(path: Path) -> list[Entry]:
         if folder is None:
             raise UserError(
                 f"{path.name}: '{name}' is no component",
-                "a subclass of Method, Model, Stream, Source, Measure or Algorithm, or a function annotated to return one",
+                "a subclass of Method, Model, Stream, Source, Measure or Algorithm, or a function that returns one",
                 "name its base class or return type",
             )
         paths = _user_files.setdefault(folder, [])
@@ -210,8 +211,10 @@ def as_spec(value: Any, where: str) -> dict[str, Any]:
     """'mlp' or {'name': 'mlp', …} → a spec."""
     if isinstance(value, str):
         return {"name": value}
-    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        return dict(value)
+    if isinstance(value, Mapping):
+        spec = dict(cast("Mapping[str, Any]", value))
+        if isinstance(spec.get("name"), str):
+            return spec
     raise UserError(f"{where}: got {value!r}", "a name or {name: …, argument: value}", f"write {where}=NAME")
 
 
@@ -240,7 +243,7 @@ def _checked(argument: Argument, given: Any, place: str) -> Any:
         if isinstance(given, str | Mapping) and tuple in _origins(argument.annotation):
             given = [given]
         if isinstance(given, list | tuple):
-            return [complete(argument.nested, item, place) for item in given]
+            return [complete(argument.nested, item, place) for item in cast("Sequence[Any]", given)]
         return complete(argument.nested, given, place) if isinstance(given, str | Mapping) else given
     return check(argument.annotation, given, place)
 
@@ -259,7 +262,7 @@ def check(annotation: Any, given: Any, place: str) -> Any:
         raise UserError(
             f"{place}: got {given!r}", describe(annotation), first["msg"][0].lower() + first["msg"][1:]
         ) from None
-    return list(value) if isinstance(value, tuple) else value
+    return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
 
 
 def _is_model(annotation: Any) -> bool:
@@ -306,14 +309,15 @@ def _construct(folder: str, full: Mapping[str, Any], context: tuple[Any, ...]) -
     for argument in arguments(component).values():
         value = full[argument.name]
         if argument.nested and isinstance(value, list):
-            value = tuple(_construct(argument.nested, item, ()) for item in value)
+            value = tuple(_construct(argument.nested, item, ()) for item in cast("list[Spec]", value))
         elif argument.nested == "models" and folder != "models":
             pass  # a method's own models wait for their schema: it gets the complete spec and builds them in `attach`
         elif argument.nested and isinstance(value, Mapping):
             # a nested model is built from the same schema as the one around it
-            value = _construct(argument.nested, value, context if argument.nested == folder else ())
+            inner = context if argument.nested == folder else ()
+            value = _construct(argument.nested, cast("Spec", value), inner)
         elif isinstance(value, list) and tuple in _origins(argument.annotation):
-            value = tuple(value)
+            value = tuple(cast("list[Any]", value))
         values[argument.name] = value
     made = component(*context, **values)
     made.spec = dict(full)

@@ -107,7 +107,7 @@ def test_the_teacher_is_what_predicts() -> None:
 
 def test_numbers_as_targets_and_data_without_unlabelled_examples_are_refused() -> None:
     with pytest.raises(UserError, match="data without unlabelled"):
-        equation.fit(Recipe(data="bars", method="mean_teacher", budget={"steps": 1}))
+        equation.fit(Recipe(data={"name": "resident", "source": "bars"}, method="mean_teacher", budget={"steps": 1}))
     with pytest.raises(UserError, match="expected classes"):
         mean_teacher().attach(None, Schema(Field("vector", (2,)), Field("number")))  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from thetastar.functional.gradients import clip, finite, gradients, window_gradient
+from thetastar.functional.gradients import clip, finite, follow, gradients, window_gradient
 from thetastar.functional.sharding import is_sharded, like
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Move, Schedule
 
@@ -69,13 +69,15 @@ class Descent(Algorithm):
         aux = window_gradient(loss, window)
         grads = gradients(state.parameters)
         if len(window) > 1:
-            torch._foreach_div_(grads, aux.weight)
+            assert aux.weight is not None
+            for grad in grads:
+                grad.div_(aux.weight)
         aux.finite = finite(aux.log["loss"], grads)
         if self.clip is not None:
             aux.log["gradient_norm"] = clip(grads, self.clip, move.stacked)
         self._step(state.optimiser, aux.finite)
         if self.ema is not None:
-            torch._foreach_lerp_(list(state.average.values()), [p.detach() for p in state.parameters], 1.0 - self.ema)
+            follow(list(state.average.values()), state.parameters, self.ema)
         return aux
 
     def _step(self, optimiser: torch.optim.Optimizer, allowed: Tensor) -> None:

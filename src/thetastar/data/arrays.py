@@ -64,7 +64,8 @@ class arrays(Source):
             raise UserError(
                 f"{self.rows} inputs and {len(self.targets)} targets", "as many of each", "check the arrays"
             )
-        self.strata = self.targets.numpy() if self.target is not None and self.target.kind == "category" else None
+        classes = self.target is not None and self.target.kind == "category"
+        self.strata = self.targets.numpy() if classes and self.targets is not None else None
 
     def prepare(self, train: Any) -> tuple[Schema, dict[str, Tensor]]:
         train = torch.as_tensor(train)

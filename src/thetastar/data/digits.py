@@ -13,7 +13,7 @@ __all__ = ["digits"]
 def digits() -> Source:
     """1,797 grey 8×8 images of handwritten digits in ten classes.
 
-    Source: Alpaydin and Kaynak 1998, Optical recognition of handwritten digits (UCI repository; scikit-learn's test part).
+    Source: Alpaydin and Kaynak 1998, Optical recognition of handwritten digits (UCI repository).
     """
     from sklearn.datasets import load_digits
 

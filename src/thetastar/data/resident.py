@@ -41,10 +41,14 @@ class resident(Stream):
         augment: tuple[Augment, ...] = (),
     ) -> None:
         self.source = source
-        self.rows = split_rows(source.rows, source.strata, source.given, valid, test, split_seed)
+        self.rows = split_rows(
+            source.rows, source.strata, source.given, valid, test, split_seed, source.groups, source.times
+        )
         train = len(self.rows["train"])
         if train < 2:
-            raise UserError(f"{source.name} leaves {train} rows to train on", "at least 2", "lower data.valid and data.test")
+            raise UserError(
+                f"{source.name} leaves {train} rows to train on", "at least 2", "lower data.valid and data.test"
+            )
         self.schema, self.columns = source.prepare(self.rows["train"])
         self.said = list(source.said)  # preparation, too, takes decisions
         self.batch_size = min(batch_size or (128 if train >= 10_000 else 64 if train >= 1_000 else 32), train)
@@ -52,9 +56,11 @@ class resident(Stream):
         self.device = torch.device("cpu")
         self._index = {name: torch.from_numpy(rows) for name, rows in self.rows.items()}
         given = sorted(source.given or {})
-        how = f"{' and '.join(given)} as given" if given else "stratified" if source.strata is not None else "random"
+        how = "whole groups" if source.groups is not None else "stratified" if source.strata is not None else "random"
+        how = "in order of time" if source.times is not None else f"{how}, split seed {split_seed}"
+        how = f"{' and '.join(given)} as given" + (f", {how}" if len(given) < 3 else "") if given else how
         counts = " / ".join(f"{len(self.rows[name]):,} {name}" for name in ("train", "valid", "test"))
-        self.said.append(f"{counts} examples ({how}, split seed {split_seed})")
+        self.said.append(f"{counts} examples ({how})")
 
     @property
     def fingerprint(self) -> str:
@@ -107,7 +113,7 @@ def take(column: Tensor, index: Tensor) -> Tensor:
     if column.ndim != 4:
         return column.index_select(0, index)
     rows, channels, height, width = column.shape
-    flat = column.permute(0, 2, 3, 1).reshape(rows, -1)  # (rows, height · width · channels), a view of channels-last memory
+    flat = column.permute(0, 2, 3, 1).reshape(rows, -1)  # (rows, height · width · channels), a view
     return flat.index_select(0, index).view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 

@@ -47,6 +47,12 @@ def window_gradient(loss: Loss, window: Sequence[Batch]) -> Aux:
     return Aux(log, carry, weight.sum())
 
 
+@torch.no_grad()
+def follow(averages: Sequence[Tensor], values: Sequence[Tensor], momentum: float) -> None:
+    """θ̄ ← momentum · θ̄ + (1 − momentum) · θ in place."""
+    torch._foreach_lerp_(list(averages), list(values), 1.0 - momentum)  # pyright: ignore[reportPrivateImportUsage]
+
+
 def gradients(parameters: Iterable[Parameter]) -> list[Tensor]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
@@ -55,15 +61,17 @@ def norm(tensors: Sequence[Tensor]) -> Tensor:
     """‖(g₁, …, g_n)‖₂ over all tensors; sharded ones count whole."""
     if not tensors:
         return torch.zeros(())
-    total = torch.linalg.vector_norm(torch.stack([whole(part) for part in torch._foreach_norm(list(tensors))]))
-    return total
+    norms: Sequence[Tensor] = torch._foreach_norm(list(tensors))  # pyright: ignore[reportPrivateImportUsage]
+    return torch.linalg.vector_norm(torch.stack([whole(part) for part in norms]))
 
 
 def clip(tensors: Sequence[Tensor], limit: float, stacked: bool = False) -> Tensor:
     """g ← g · min(1, limit / ‖g‖₂) in place, each member of a stack by its own norm; the (largest) norm before."""
     if not stacked:
         size = norm(tensors)
-        torch._foreach_mul_(list(tensors), (limit / (size + 1e-6)).clamp(max=1.0))
+        factor = (limit / (size + 1e-6)).clamp(max=1.0)
+        for tensor in tensors:
+            tensor.mul_(factor)
         return size
     each = torch.stack([tensor.flatten(1).norm(dim=1) for tensor in tensors]).norm(dim=0)  # (members,)
     factor = (limit / (each + 1e-6)).clamp(max=1.0)

@@ -10,7 +10,7 @@ from thetastar.protocols import Batch, Model
 
 
 def from_output(f: Model, batch: Batch, wants: frozenset[str], kind: str) -> dict[str, Tensor]:
-    """"logits", "probabilities" and "prediction" of a classifier, "prediction" of a regressor, "features" of either."""
+    """What is wanted of "logits", "probabilities", "prediction" and "features"; numbers have but the last two."""
     out: dict[str, Tensor] = {}
     if "features" in wants:
         out["features"] = f.features(batch["input"])

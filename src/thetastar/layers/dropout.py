@@ -10,8 +10,9 @@ from thetastar.functional.keys import next_key, uniform
 class Dropout(nn.Module):
     """h ↦ h ⊙ m / (1 − p) with m ~ Bernoulli(1 − p) in training, identity otherwise.
 
-    Masks come from a counter-based hash of the loss evaluation's key, so a member of a stacked population drops the same
-    units as it would alone. Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting.
+    Masks come from a counter-based hash of the loss evaluation's key, so a member of a stacked population drops the
+    same units as it would alone. Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from
+    overfitting.
 
     Args:
         p: share of units dropped, in [0, 1).

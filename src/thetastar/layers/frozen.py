@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from thetastar.functional.gradients import follow
 from thetastar.protocols import Model
 
 if TYPE_CHECKING:
@@ -68,7 +69,6 @@ class Frozen(nn.Module):
     @torch.no_grad()
     def follow(self, module: nn.Module, momentum: float) -> None:
         """θ' ← momentum·θ' + (1 − momentum)·θ, parameters; buffers are copied."""
-        mine, theirs = list(self.module.parameters()), list(module.parameters())
-        torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
+        follow(list(self.module.parameters()), list(module.parameters()), momentum)
         for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
             own.copy_(other)

@@ -74,4 +74,5 @@ class mean_teacher(Objective):
         self.teacher.follow(f, min(self.momentum, 1 - 1 / (t.step + 2)))
 
     def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
+        assert isinstance(self.teacher.module, Model)
         return from_output(self.teacher.module, batch, wants, "category")

@@ -14,7 +14,9 @@ __all__ = ["cnn"]
 
 
 class cnn(Model):
-    """LeNet-style net: (conv 3×3 → ReLU → max-pool 2) twice, then a hidden layer: 421,642 parameters on 28×28×1 in ten classes.
+    """LeNet-style net: (conv 3×3 → ReLU → max-pool 2) twice, then a hidden layer.
+
+    421,642 parameters on grey 28×28 images in ten classes.
 
     Args:
         schema: images of at least 4×4.
@@ -48,7 +50,9 @@ class cnn(Model):
             nn.MaxPool2d(2),
         )
         self.dense = nn.Sequential(
-            nn.Linear(second * (height // 4) * (width // 4), hidden), nn.ReLU(), *([Dropout(dropout)] if dropout else [])
+            nn.Linear(second * (height // 4) * (width // 4), hidden),
+            nn.ReLU(),
+            *([Dropout(dropout)] if dropout else []),
         )
         self.width = hidden
         self.head = head(hidden, schema)
