@@ -7,6 +7,7 @@ they pass to one another. A component is an abstract class's final child in a fi
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,10 +88,7 @@ class Schema:
             return 0
         if self.target.kind in ("category", "categories", "action"):
             return int(self.target.classes or 0)
-        size = 1
-        for length in self.target.shape:
-            size *= length
-        return size
+        return math.prod(self.target.shape)
 
     @property
     def task(self) -> str:

@@ -35,6 +35,7 @@ class permuted(Source):
         self.source, self.task = source, task
         self.name = f"{source.name} permuted by {task}"
         self.rows, self.given, self.strata = source.rows, source.given, source.strata
+        self.groups, self.times = source.groups, source.times
         self.said = [*source.said, f"inputs permuted (task {task})"]
 
     @classmethod

@@ -9,17 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thetastar.functional.keys import mix
+from thetastar.functional.whole import draw_groups, draw_latest, refuse_straddling
 
 Rows = NDArray[np.int64]
 
 
 def split_rows(
-    rows: int, strata: Any | None, given: Mapping[str, Any] | None, valid: float, test: float, seed: int
+    rows: int,
+    strata: Any | None,
+    given: Mapping[Any, Any] | None,
+    valid: float,
+    test: float,
+    seed: int,
+    groups: Any | None = None,
+    times: Any | None = None,
 ) -> dict[str, Rows]:
     """Row numbers of train, valid and test.
 
     Given splits are kept; what is missing is drawn from train. Shares are of all rows (where test is given, of train).
-    A class with too few members for all three stays in train first.
+    A class with too few members for all three stays in train first. With `groups`, one label a row, whole groups are
+    drawn; with `times`, one number a row, test is the latest part, valid the one before, train the earliest.
     """
     held: dict[str, Rows] = {name: np.asarray(index, dtype=np.int64) for name, index in (given or {}).items()}
     pool = held.pop("train", None)
@@ -29,8 +38,18 @@ def split_rows(
     whole = len(pool)
     random = np.random.Generator(np.random.PCG64(mix("split", seed)))
     for name, share in (("test", test), ("valid", valid)):
-        if name not in held:
-            pool, held[name] = _draw(pool, round(share * whole), strata, random)
+        if name in held:
+            continue
+        count = round(share * whole)
+        leave = 2 if name == "test" and "valid" not in held and valid > 0 else 1
+        if groups is not None:
+            pool, held[name] = draw_groups(pool, count, strata, groups, leave, random)
+        elif times is not None:
+            pool, held[name] = draw_latest(pool, count, times, leave)
+        else:
+            pool, held[name] = _draw(pool, count, strata, random)
+    if groups is not None:
+        refuse_straddling({"train": pool, **held}, groups)
     return {"train": np.sort(pool), "valid": np.sort(held["valid"]), "test": np.sort(held["test"])}
 
 

@@ -85,8 +85,9 @@ def compare(
 
 def wants_resplit(wanted: bool | None, stream: Stream, seeds: int) -> bool:
     """Whether every seed draws a new split: as asked, else for small data that leave the split to us."""
-    given = "test" in (getattr(getattr(stream, "source", None), "given", None) or {})
-    possible = not given and "split_seed" in getattr(stream, "spec", {})
+    source = getattr(stream, "source", None)
+    fixed = "test" in (getattr(source, "given", None) or {}) or getattr(source, "times", None) is not None
+    possible = not fixed and "split_seed" in getattr(stream, "spec", {})
     if wanted and not possible:
         raise UserError("resplit of data that come with a test split", "data to split", "leave --resplit out")
     if wanted and seeds < 2:
