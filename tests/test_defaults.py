@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 import thetastar as ts
-from thetastar.defaults import completed, data_spec, open_stream
+from thetastar.defaults import completed, data_spec, open_for
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
 
 
 def full(**parts) -> Recipe:
     recipe = Recipe(**parts)
-    return completed(recipe, open_stream(recipe.data, recipe.method))
+    return completed(recipe, open_for(recipe))
 
 
 def test_the_kind_of_input_chooses_the_model_and_the_task_the_measures() -> None:
@@ -27,6 +27,7 @@ def test_a_model_names_its_method_and_a_method_its_model_and_stream() -> None:
     assert full(data="moons", method="diffusion").model["name"] == "denoiser"
     assert full(data="bars", method="byol").data["name"] == "views"
     assert full(data="bars", method="mean_teacher").data["name"] == "few_labels"
+    assert full(data="bars", model="knn").data["valid"] == 0.0
 
 
 def test_what_a_recipe_says_wins_over_companions() -> None:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from thetastar import equation, registry, star
-from thetastar.defaults import completed, open_stream
+from thetastar.defaults import completed, open_for
 from thetastar.errors import UserError
 from thetastar.functional.keys import keyed, reseed
 from thetastar.layers.frozen import scratch
@@ -120,7 +120,7 @@ class Trial:
 def opened(folder: str, name: str) -> Trial:
     recipe = example(folder, name)
     try:
-        stream = open_stream(recipe.data, recipe.method)
+        stream = open_for(recipe)
     except UserError as error:
         if folder == "data":
             raise Absent(str(error)) from None

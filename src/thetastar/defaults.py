@@ -22,12 +22,19 @@ MEASURES = {
 }
 
 
-def open_stream(data: Any, method: Any = None) -> Stream:
-    """The stream of a data spec; its complete form is `stream.spec`.
+def open_stream(data: Any, around: Mapping[str, Any] | None = None) -> Stream:
+    """The stream of a data spec, put into the stream `around` where it is a source; complete in `stream.spec`."""
+    return registry.build("data", data_spec(data, around), where="data")
 
-    Where only a source is named, the method says what kind of stream it needs around it: two views, few labels.
+
+def open_for(recipe: Recipe) -> Stream:
+    """The stream of a recipe.
+
+    Where it names a source only, method and model say what stream they need around it: two views, few labels, no valid
+    split where nothing is selected.
     """
-    return registry.build("data", data_spec(data, _companions("methods", method).get("data")), where="data")
+    around = {"name": "resident", **_companions("models", recipe.model).get("data", {})}
+    return open_stream(recipe.data, {**around, **_companions("methods", recipe.method).get("data", {})})
 
 
 def _companions(folder: str, value: Any) -> Mapping[str, Any]:

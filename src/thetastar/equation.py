@@ -16,7 +16,7 @@ import torch
 
 from thetastar import registry, resume
 from thetastar.budget import spent
-from thetastar.defaults import completed, open_stream
+from thetastar.defaults import completed, open_for
 from thetastar.distribution import World
 from thetastar.evaluation import Values, averaged, evaluate
 from thetastar.functional.keys import keyed, reseed, seeded
@@ -59,7 +59,7 @@ def fit(
         start: a program to go on with (the next task of a sequence); its method is not attached again.
         watch: hears of progress.
     """
-    stream = stream or open_stream(recipe.data, recipe.method)
+    stream = stream or open_for(recipe)
     recipe = completed(recipe, stream)
     training = Training(recipe, stream, start or assemble(recipe, stream.schema), run, watch or Watch())
     training.begin()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from thetastar import equation, registry
-from thetastar.defaults import completed, open_stream, with_target
+from thetastar.defaults import completed, open_for, open_stream, with_target
 from thetastar.distribution import World
 from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
@@ -245,7 +245,7 @@ def train(
     found = Run.open(out) if out is not None and (out / "provenance.json").is_file() else None
     if found and found.finished and found.recipe.to_mapping() == recipe.to_mapping():
         return load(found.path)
-    stream = stream or open_stream(recipe.data, recipe.method)
+    stream = stream or open_for(recipe)
     recipe = completed(recipe, stream)
     if found and found.recipe.to_mapping() != recipe.to_mapping():
         raise UserError(

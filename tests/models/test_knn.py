@@ -29,7 +29,10 @@ def test_same_predictions_as_scikit_learn_on_digits(metric: str, k: int) -> None
     x, _ = rows(found, "test")
     reference = KNeighborsClassifier(k, metric=EUCLID[metric], algorithm="brute").fit(*rows(found, "train"))
     ours = found.predict(torch.tensor(x, dtype=torch.float32).reshape(-1, 1, 8, 8)).astype(np.int64)
-    assert (ours == reference.predict(x)).all()
+    distance = reference.kneighbors(x, k + 1, return_distance=True)[0]
+    clear = distance[:, k - 1] < distance[:, k] - 1e-9  # of equally near rows scikit-learn takes any
+    assert clear.mean() > 0.95
+    assert (ours == reference.predict(x))[clear].all()
 
 
 def test_numbers_are_the_neighbours_mean() -> None:
@@ -79,7 +82,7 @@ def test_candidates_are_ranked_by_exact_distances() -> None:
 
 
 def test_more_neighbours_than_examples_are_refused() -> None:
-    with pytest.raises(UserError, match=r"model\.k=90 with 65 training examples"):
+    with pytest.raises(UserError, match=r"model\.k=90 with 80 training examples"):
         star.fit({"name": "plane", "rows": 100}, model={"name": "knn", "k": 90})
 
 

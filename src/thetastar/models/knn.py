@@ -42,7 +42,8 @@ class knn(Model):
     Source: Cover and Hart 1967, Nearest neighbor pattern classification.
     """
 
-    companions: ClassVar[Mapping[str, Any]] = {"method": "absorb"}
+    # it selects nothing: a split held out for selection would only cost it neighbours
+    companions: ClassVar[Mapping[str, Any]] = {"method": "absorb", "data": {"valid": 0.0}}
     memory: Tensor
     answers: Tensor
     squares: Tensor

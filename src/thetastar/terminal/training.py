@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_json: bool) -> None:
     """Train a recipe once, or once a seed, and say where the runs are and what they reached on valid."""
-    from thetastar.defaults import completed, open_stream
+    from thetastar.defaults import completed, open_for
     from thetastar.equation import assemble
 
-    stream = open_stream(recipe.data, recipe.method)
+    stream = open_for(recipe)
     full = completed(recipe, stream)
     if only_print:
         assemble(full, stream.schema)  # what is printed must run
@@ -86,12 +86,17 @@ def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:
         print_json(shown[0] if len(shown) == 1 else {"runs": shown, "intervals": intervals(stars)})
         return
     star = stars[0]
-    names = [star.recipe.model["name"], star.recipe.method["name"], star.recipe.algorithm["name"]]
+    names = [star.recipe.model["name"], star.recipe.method["name"]]
+    if star.facts.get("steps"):
+        names.append(star.recipe.algorithm["name"])
     many = f"{len(stars)} seeds, each " if len(stars) > 1 else ""
     show(f"{many}{', '.join(names)}: {star.parameters:,} parameters, {how_long(star)}")
     if star.facts.get("stopped_early"):
         show(f"stopped early; best epoch {star.facts['best_epoch']}")
-    show(measures_table(star.measures) if len(stars) == 1 else intervals_table(stars))
+    if star.measures:
+        show(measures_table(star.measures) if len(stars) == 1 else intervals_table(stars))
+    else:
+        show("no valid split was held out: the test split will judge")
     show(f"run: {place}")
     show(f"next: theta test {place if len(stars) == 1 else place / ('seed-' + str(star.recipe.seed))}")
 
