@@ -242,3 +242,25 @@ def test_default_learners_suit_the_task(data, names):
     from thetastar.outer.learners import default_models
 
     assert default_models(open_stream(data).schema) == names
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"overrides": ["data.split_seed=7"]}, {"engine": {"evaluations": 3}}, {"overrides": ["algorithm.lr=0.5"]}],
+    ids=["data", "engine", "algorithm"],
+)
+def test_runs_on_other_terms_are_never_taken_for_these(tmp_path, changed):
+    terms = {"seeds": 1, "budget": {"epochs": 1}, "engine": {"evaluations": 2}, "out": tmp_path / "iris"}
+    compare("iris", ["softmax", "perceptron"], **terms)
+    with pytest.raises(UserError, match="softmax"):
+        compare("iris", ["softmax", SMALL], **{**terms, **changed})
+    compare("iris", [SMALL], **{**terms, **changed})  # nobody here that was there before
+    with pytest.raises(UserError, match="softmax"):
+        compare("iris", ["softmax", SMALL], **{**terms, **changed})
+
+
+def test_tuning_on_one_of_several_splits_is_said():
+    terms = {"seeds": 2, "budget": {"epochs": 1}, "engine": {"evaluations": 0}, "trials": 1}
+    redrawn = compare("iris", ["softmax"], resplit=True, **terms)
+    assert any("Tuning saw the first split only" in note for note in redrawn.notes)
+    assert not compare("iris", ["softmax"], resplit=False, **terms).notes

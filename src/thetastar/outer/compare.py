@@ -245,9 +245,8 @@ class Comparison:
 
     def test_one(self, learner: Learner, seed: int) -> None:
         run = self.folder.run(learner.name, seed)
-        if run.tested:
-            self.openings += run.openings
-        else:
+        self.openings += run.openings  # also those of a test that was cut short
+        if not run.tested:
             open_test(run.path, self.stream(seed))
         self.trials[learner.name][seed] = load_trial(run.path, learner.recipe.measures)
 
@@ -272,8 +271,15 @@ class Comparison:
         return Verdict(q, rows, pairs, binary, self.partial, sorted(self.openings), self.notes(), provenance())
 
     def notes(self) -> list[str]:
-        budgets = {str(learner.recipe.budget) for learner in self.learners}
-        return ["The recipes have different budgets, so the terms are not equal."] if len(budgets) > 1 else []
+        found: list[str] = []
+        if len({str(learner.recipe.budget) for learner in self.learners}) > 1:
+            found.append("The recipes have different budgets, so the terms are not equal.")
+        if self.question.resplit and self.question.trials:
+            found.append(
+                "Tuning saw the first split only; rows that it trained on or chose by are test rows of other splits, "
+                "so qualities may come out a little high."
+            )
+        return found
 
 
 def describe(row: Row, trials: list[Trial]) -> None:
@@ -283,7 +289,7 @@ def describe(row: Row, trials: list[Trial]) -> None:
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else None
 
-    row.test = {name: mean([t.test[name] for t in trials]) or 0.0 for name in trials[0].test}
+    row.test = {name: sum(t.test[name] for t in trials) / len(trials) for name in trials[0].test}
     row.noisy = mean([t.noisy for t in trials])
     row.parameters = trials[0].cost.get("parameters")
     row.train_seconds = mean([t.cost.get("train_seconds") for t in trials])

@@ -77,7 +77,9 @@ class Folder:
         }
         file = self.path / "compare.json"
         if file.is_file():
-            self._agree(json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(entry)))
+            before = json.loads(file.read_text(encoding="utf-8"))
+            self._agree(before, json.loads(json.dumps(entry)))
+            entry["learners"] = {**before["learners"], **entry["learners"]}  # who is left out today may come back
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not file.is_file() and any(self.path.iterdir()):
@@ -98,7 +100,12 @@ class Folder:
                 )
         for name, learner in before["learners"].items():
             if name in now["learners"] and now["learners"][name] != learner:
-                raise UserError(f"{self.path} holds another '{name}'", "the same learner", "choose another --out")
+                different = " and ".join(key for key in learner if now["learners"][name].get(key) != learner[key])
+                raise UserError(
+                    f"{self.path} holds another '{name}' ({different or 'terms'} differ)",
+                    "the same learner on the same terms",
+                    "choose another --out",
+                )
 
     def failed(self, learner: str, trace: str) -> None:
         """Keep the traceback of a learner that failed."""

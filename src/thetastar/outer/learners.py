@@ -13,6 +13,7 @@ from thetastar.errors import UserError
 from thetastar.protocols import Schema, Stream
 from thetastar.recipe import Recipe
 
+WHERE = ("device", "checkpoint")  # of the engine: what may differ between two parts of one comparison
 COLUMN_OF = {"rmse": "mse"}  # a measure that is no mean over examples → the one whose examples are tested instead
 
 
@@ -26,7 +27,9 @@ class Learner:
     def question(self) -> dict[str, Any]:
         """What makes it this learner and no other, as plain values."""
         entry = self.recipe.to_mapping()
-        return {key: entry[key] for key in ("model", "method", "algorithm", "measures", "budget") if key in entry}
+        del entry["seed"]
+        entry["engine"] = {key: value for key, value in entry["engine"].items() if key not in WHERE}
+        return entry
 
 
 def default_models(schema: Schema) -> list[str]:

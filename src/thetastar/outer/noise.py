@@ -17,10 +17,12 @@ SIGMA = 0.1
 
 def described(schema: Schema) -> str | None:
     """What the noise is, in words; None where inputs take no noise."""
-    kind = schema.input.kind if isinstance(schema.input, Field) else None
-    if kind == "image":
+    field = schema.input
+    if isinstance(field, Field) and field.kind == "image":
         return f"Gaussian noise of σ = {SIGMA} on pixels in [0, 1]"
-    return f"Gaussian noise of {SIGMA} training standard deviations on every input" if kind == "vector" else None
+    if isinstance(field, Field) and field.kind == "vector" and field.std:
+        return f"Gaussian noise of {SIGMA} training standard deviations on every input"
+    return None
 
 
 class Noisy(Stream):

@@ -56,7 +56,8 @@ def load_trial(path: Path, measures: Sequence[Mapping[str, Any]]) -> Trial:
     """A tested run, from its files."""
     run = Run.open(path)
     primary: str = measures[0]["name"]
-    values = {name: value for name, value in run.measures["test"].items() if value is not None}
+    # files say null where a value is not finite
+    values = {name: math.nan if value is None else value for name, value in run.measures["test"].items()}
     compared = COLUMN_OF.get(primary) or primary
     column = run.columns("test").get(compared)
     if column is None:
@@ -64,7 +65,7 @@ def load_trial(path: Path, measures: Sequence[Mapping[str, Any]]) -> Trial:
             f"{primary} has no per-example values to compare", "a measure that is a mean", "put another one first"
         )
     column = column.reshape(len(column), -1).mean(1).astype("float64")
-    if primary not in values or not math.isfinite(column.mean()):
+    if not (math.isfinite(values.get(primary, math.nan)) and math.isfinite(column.mean())):
         raise UserError(f"{primary} on test is not finite", "predictions that are numbers", "lower the learning rate")
     shown = [
         measure["name"]
