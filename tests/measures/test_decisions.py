@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -188,3 +189,13 @@ def test_ties_at_the_edge_of_the_top_k_are_scikit_learns() -> None:
     target, logits = np.array([0, 1, 2, 3]), np.zeros((4, 4), np.float32)
     expected = reference.top_k_accuracy_score(target, logits, k=2)
     assert measured({"name": "top_k", "k": 2}, target, logits, 4).compute()["top_k"] == expected
+
+
+@pytest.mark.parametrize("name", ["ece", "roc_auc"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities_that_are_no_numbers_stop_no_evaluation(name: str, classes: int) -> None:
+    measure = registry.build("measures", {"name": name})
+    target = torch.tensor([0, 1, 1, 0])
+    measure.update({"probabilities": torch.full((4, classes), math.nan)}, {"target": target})
+    value = measure.compute()[name]
+    assert math.isnan(value) if name == "ece" else value == 0.5, "ties say nothing"

@@ -32,7 +32,7 @@ class ece(Measure):
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> None:
         confidence, chosen = out["probabilities"].max(-1)
-        bin_of = (confidence * self.bins).long().clamp_max(self.bins - 1)
+        bin_of = (confidence * self.bins).long().clamp(0, self.bins - 1)  # NaN has a bin too, and makes the value NaN
         rows = torch.stack([torch.ones_like(confidence), confidence, (chosen == batch["target"]).float()]).double()
         self.sums = self.sums.to(rows.device).index_add(1, bin_of, rows)
 

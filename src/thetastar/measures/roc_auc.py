@@ -43,7 +43,7 @@ class roc_auc(Measure):
         self.histogram = torch.zeros(0)  # (2, classes, bins): members, others
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> None:
-        p, target = out["probabilities"], batch["target"]
+        p, target = out["probabilities"].nan_to_num(0.0), batch["target"]  # what is no number ranks last
         if target.ndim == 1 and p.shape[1] == 2:
             self.scores.append(p[:, 1].float().cpu())
             self.members.append(target.bool().cpu())
