@@ -178,6 +178,7 @@ def test_seeds_are_runs_with_a_mean_and_an_interval(theta: Callable[..., Said]) 
     )  # t quantile for two degrees of freedom, from a table
     assert told["intervals"]["nll"]["mean"] == pytest.approx(np.mean(losses))
     assert told["intervals"]["nll"]["half_width"] == pytest.approx(half)
+    refused(theta("test", "many"), "3 runs", "many/seed-5")
     digests = [sha(Path(f"many/seed-{seed}")) for seed in (5, 6, 7)]
     assert theta("fit", "--resume", "many").code == 0
     assert [sha(Path(f"many/seed-{seed}")) for seed in (5, 6, 7)] == digests
@@ -425,6 +426,16 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["--resume", "nowhere"], ["nowhere"]),
     (["--resume", "."], ["provenance.json"]),
     (["digits", "--resume", "run"], ["--resume"]),
+    (["--resume", "run", "--epochs", "3"], ["--resume"]),
+    (["--resume", "run", "--out", "else"], ["--resume"]),
+    (["digits", "--budget", "20"], ["--budget", "'20'", "epochs, steps or s"]),
+    (["digits", "--budget", "1.5 steps"], ["steps", "1.5", "integer"]),
+    (["digits", "--budget", "0 s"], ["seconds", "> 0"]),
+    (["digits", "--budget", "1 s", "--epochs", "1"], ["--budget", "--epochs"]),
+    (["digits", "--epochs", "1", "budget.epochs=2"], ["--epochs 1", "budget.epochs=2"]),
+    (["digits", "--model", "cnn", "model=mlp"], ["--model cnn", "model=mlp"]),
+    (["digits", "--seed", "1", "seed=2"], ["--seed 1", "seed=2"]),
+    (["good.csv", "--target", "label", "data.target=a"], ["--target label", "data.target=a"]),
 ]
 
 
@@ -439,10 +450,58 @@ def test_a_mistake_is_one_line_and_leaves_no_run_behind(
 
 
 @pytest.mark.parametrize(
-    "words", [["compare", "nowhere.csv"], ["compare"], ["compare", "blobs", "--models", "mpl"]], ids=" ".join
+    ("words", "parts"),
+    [
+        (["nowhere.csv"], ["nowhere.csv"]),
+        ([], ["no data"]),
+        (["blobs", "--models", "mpl"], ["'mlp'"]),
+        (["blobs", "--models", ""], ["--models"]),
+        (["blobs", "model=mlp"], ["model=mlp", "--models"]),
+        (["blobs", "method.name=pgd"], ["--methods"]),
+        (["blobs", "data=digits"], ["data=digits", "one data set"]),
+        (["blobs", "seed=3"], ["seed=3", "--seeds"]),
+        (["blobs", "--budget", "2 epochs", "budget.steps=3"], ["--budget 2 epochs", "budget.steps=3"]),
+        (["blobs", "--seeds", "1", "--resplit"], ["--seeds"]),
+    ],
+    ids=lambda value: " ".join(value),
 )
-def test_compare_refuses_like_fit(words: list[str], theta: Callable[..., Said]) -> None:
-    refused(theta(*words))
+def test_compare_refuses_like_fit(
+    words: list[str], parts: list[str], theta: Callable[..., Said], tmp_path: Path
+) -> None:
+    refused(theta("compare", *words), *parts)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("20 epochs", {"epochs": 20}),
+        ("1 epoch", {"epochs": 1}),
+        ("2.5 Epochs", {"epochs": 2.5}),
+        ("1,000 steps", {"steps": 1000}),
+        ("60 s", {"seconds": 60}),
+        ("60s", {"seconds": 60}),
+        (" .5  seconds ", {"seconds": 0.5}),
+    ],
+)
+def test_a_budget_is_a_number_and_a_unit(text: str, budget: dict[str, float], theta: Callable[..., Said]) -> None:
+    found = json.loads(theta("fit", "bars", "--budget", text, "--print", "--json").out)
+    assert found["budget"] == budget
+
+
+def test_a_budget_among_the_words_is_that_of_the_comparison(theta: Callable[..., Said]) -> None:
+    words = ["blobs", "--models", "softmax", "--seeds", "1", "--json"]
+    for given in (["budget.steps=2"], ["--budget", "2 steps"]):
+        told = json.loads(theta("compare", *words, *given).out)
+        assert told["question"]["budget"] == {"steps": 2}
+        assert yaml.safe_load(told["rows"][0]["recipe"])["budget"] == {"steps": 2}
+
+
+def test_without_any_learner_there_is_a_reason_and_no_verdict(theta: Callable[..., Said]) -> None:
+    said = theta("compare", "blobs", "--models", "cnn", "--seeds", "1")
+    assert said.code == 1
+    assert "expected images" in said.out
+    assert said.err.splitlines()[-1].startswith("theta: no learner finished")
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, theta: Callable[..., Said]) -> None:

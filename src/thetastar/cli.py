@@ -13,7 +13,7 @@ import typer
 from thetastar import __version__
 from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
 from thetastar.terminal.kinds import KINDS
-from thetastar.terminal.options import Epochs, Json, RunFolder, Seconds, Steps, Target, Task, With, Words
+from thetastar.terminal.options import Amount, Epochs, Json, RunFolder, Seconds, Steps, Target, Task, With, Words
 
 app = typer.Typer(
     name="theta",
@@ -46,6 +46,7 @@ def fit(
     task: Task = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Train so many runs, from --seed on.")] = 1,
+    budget: Amount = None,
     epochs: Epochs = None,
     steps: Steps = None,
     seconds: Seconds = None,
@@ -72,11 +73,6 @@ def fit(
     from thetastar.terminal.words import Choices, include, recipe_of
 
     include(files or [])
-    if resume is not None:
-        if words or recipe:
-            fail("--resume takes its recipe from the run; leave the other words out")
-        training.resume(resume, as_json)
-        return
     choices = Choices(
         recipe=recipe,
         model=model,
@@ -85,10 +81,16 @@ def fit(
         target=target,
         task=task,
         seed=seed,
+        amount=budget,
         epochs=epochs,
         steps=steps,
         seconds=seconds,
     )
+    if resume is not None:
+        if words or choices != Choices() or out or only_print or seeds > 1:
+            fail("--resume takes its recipe and its place from the run; leave the other words out")
+        training.resume(resume, as_json)
+        return
     training.fit(recipe_of(words or [], choices), seeds=seeds, out=out, only_print=only_print, as_json=as_json)
 
 
@@ -146,6 +148,7 @@ def compare(
     trials: Annotated[int, typer.Option(min=0, help="Tuning trials of each learner, judged on valid.")] = 0,
     target: Target = None,
     task: Task = None,
+    budget: Amount = None,
     epochs: Epochs = None,
     steps: Steps = None,
     seconds: Seconds = None,
@@ -158,18 +161,18 @@ def compare(
     \b
     Examples:
       theta compare digits
-      theta compare digits --models mlp,cnn --seeds 10 --epochs 20
+      theta compare digits --models mlp,cnn --seeds 10 --budget "20 epochs"
       theta compare housing.csv --target median_house_value
     """
     from thetastar.terminal import comparing
     from thetastar.terminal.words import Choices, include, names
 
     include(files or [])
-    choices = Choices(target=target, task=task, epochs=epochs, steps=steps, seconds=seconds)
+    choices = Choices(target=target, task=task, amount=budget, epochs=epochs, steps=steps, seconds=seconds)
     terms = comparing.Terms(
-        models=names(models),
-        methods=names(methods),
-        recipes=names(recipes),
+        models=names(models, "--models"),
+        methods=names(methods, "--methods"),
+        recipes=names(recipes, "--recipes"),
         seeds=seeds,
         resplit=resplit,
         trials=trials,

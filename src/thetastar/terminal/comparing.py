@@ -14,10 +14,18 @@ from thetastar.errors import UserError
 from thetastar.recipe import Recipe
 from thetastar.terminal.console import aside, print_json, show
 from thetastar.terminal.failures import INTERRUPTED, fail
-from thetastar.terminal.words import Choices, recipe_file, split, with_answers
+from thetastar.terminal.words import Choices, agree, recipe_file, split, with_answers
 
 if TYPE_CHECKING:
     from thetastar.outer.verdict import Verdict
+
+NO_VERDICT = 1
+INSTEAD = {
+    "data": "name one data set, before everything else",
+    "model": "write --models A,B",
+    "method": "write --methods A,B",
+    "seed": "write --seeds N, for the seeds 0 … N − 1",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +48,10 @@ def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | No
     data, overrides = split(words)
     if data is None:
         raise UserError("no data", "a data set, a file or a folder of images", "for example: theta compare digits")
+    agree(overrides, choices)
+    shared(overrides)
     about_data = [word for word in overrides if word.startswith("data.")]
+    about_budget = [word for word in overrides if word.startswith("budget")]
     spec = Recipe(data=with_answers(data, choices)).override(about_data).data
     place = out or default_folder(data, [*overrides, choices, terms])
     with Bar(aside(), f"comparing on {data}", counts=False) as watch:
@@ -51,15 +62,25 @@ def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | No
             recipes=[str(recipe_file(Path(recipe))) for recipe in terms.recipes] or None,
             seeds=terms.seeds,
             resplit=terms.resplit,
-            budget=choices.budget or None,
+            budget=choices.budget or Recipe(data=None).override(about_budget).budget or None,
             trials=terms.trials,
             out=place,
             watch=watch,
-            overrides=[word for word in overrides if word not in about_data],
+            overrides=[word for word in overrides if word not in about_data + about_budget],
         )
     tell(verdict, place, as_json)
     if verdict.partial:
         fail("interrupted; the same command goes on from here", INTERRUPTED)
+    if not verdict.ranked:
+        fail(f"no learner finished; expected at least one; see {place / 'failures'}", NO_VERDICT)
+
+
+def shared(overrides: Sequence[str]) -> None:
+    """Only what all learners share can be said once: refuse the letters that make a learner what it is."""
+    for word in overrides:
+        path = word.partition("=")[0].removesuffix(".name")
+        if path in INSTEAD:
+            raise UserError(f"{word} in a comparison", "words about what learners share", INSTEAD[path])
 
 
 def default_folder(data: str, options: Sequence[Any]) -> Path:

@@ -17,6 +17,10 @@ With = Annotated[
 ]
 Target = Annotated[str | None, typer.Option(help="Column to predict.")]
 Task = Annotated[str | None, typer.Option(help="classification or regression, where the inferred task is wrong.")]
+Amount = Annotated[
+    str | None,
+    typer.Option("--budget", metavar="AMOUNT", help='Of training: "20 epochs", "1000 steps" or "60 s".'),
+]
 Epochs = Annotated[float | None, typer.Option(help="Budget in passes over the training split.")]
 Steps = Annotated[int | None, typer.Option(help="Budget in updates.")]
 Seconds = Annotated[float | None, typer.Option(help="Budget in seconds of training.")]

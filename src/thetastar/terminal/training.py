@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,10 @@ def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_js
     full = completed(recipe, stream)
     if only_print:
         assemble(full, stream.schema)  # what is printed must run
-        print(full.to_yaml(), end="")
+        if as_json:
+            print_json(full.to_mapping())
+        else:
+            print(full.to_yaml(), end="")
         return
     place = out or free_folder(full)
     if seeds == 1:
@@ -98,7 +102,8 @@ def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:
     else:
         show("no valid split was held out: the test split will judge")
     show(f"run: {place}")
-    show(f"next: theta test {place if len(stars) == 1 else place / ('seed-' + str(star.recipe.seed))}")
+    if "test" not in star.measures:
+        show(f"next: theta test {place if len(stars) == 1 else place / ('seed-' + str(star.recipe.seed))}")
 
 
 def how_long(star: Star) -> str:
@@ -129,18 +134,33 @@ def intervals(stars: Sequence[Star]) -> dict[str, dict[str, float]]:
     return found
 
 
+def between(mean: float, half: float) -> str:
+    """'0.922 ± 0.047': two digits of the uncertainty, and the mean to the same place."""
+    if not (math.isfinite(half) and half > 0):
+        return f"{number(mean)} ± {number(half)}"
+    places = max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean:,.{places}f} ± {half:,.{places}f}"
+
+
 def intervals_table(stars: Sequence[Star]) -> RenderableType:
     made = table("measure", f"valid, mean ± 95% interval over {len(stars)} seeds (one split)")
     for name, value in intervals(stars).items():
-        made.add_row(name, f"{number(value['mean'])} ± {number(value['half_width'])}")
+        made.add_row(name, between(value["mean"], value["half_width"]))
     return made
+
+
+def single(place: Path) -> Path:
+    """The folder of one run; several seeds are several runs."""
+    if place.is_dir() and not (place / "provenance.json").exists() and (runs := sorted(place.glob("seed-*"))):
+        raise UserError(f"{place} holds {len(runs)} runs, one a seed", "one run", f"name one, for example {runs[0]}")
+    return place
 
 
 def test(place: Path, as_json: bool) -> None:
     """Open the sealed test split of a run, and say how often that was done before."""
     from thetastar import star
 
-    loaded = star.load(place)
+    loaded = star.load(single(place))
     before = len(loaded.facts.get("test_openings", []))
     loaded.test()
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,7 +12,9 @@ from thetastar import registry
 from thetastar.errors import UserError, nearest
 from thetastar.recipe import Recipe
 
+NAMED = ("model", "method", "algorithm", "seed", "data.target", "data.task")  # what options and words both can say
 LETTERS = {part.name for part in fields(Recipe)}
+UNITS = {"epochs": ("epoch", "epochs"), "steps": ("step", "steps"), "seconds": ("s", "sec", "second", "seconds")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +28,31 @@ class Choices:
     target: str | None = None
     task: str | None = None
     seed: int | None = None
+    amount: str | None = None
     epochs: float | None = None
     steps: int | None = None
     seconds: float | None = None
 
     @property
     def budget(self) -> dict[str, float | int]:
-        """At most one of the three; two are a mistake."""
-        given = {name: value for name in ("epochs", "steps", "seconds") if (value := getattr(self, name)) is not None}
-        if len(given) > 1:
-            raise UserError(" and ".join(f"--{name}" for name in given), "one budget", "leave the others out")
-        return given
+        """At most one of --budget, --epochs, --steps and --seconds; two are a mistake."""
+        given = {name: value for name in UNITS if (value := getattr(self, name)) is not None}
+        options = [f"--{name}" for name in given] + (["--budget"] if self.amount is not None else [])
+        if len(options) > 1:
+            raise UserError(" and ".join(options), "one budget", "leave the others out")
+        return given if self.amount is None else amount(self.amount)
+
+
+def amount(text: str) -> dict[str, float | int]:
+    """'20 epochs', '1000 steps', '60 s' or '60s' as a budget."""
+    found = re.fullmatch(r"\s*([0-9][0-9_,]*\.?[0-9]*(?:e[0-9]+)?|\.[0-9]+)\s*([a-z]+)\s*", text.lower())
+    name = next((name for name, words in UNITS.items() if found and found[2] in words), None)
+    if found is None or name is None:
+        raise UserError(
+            f"--budget {text!r}", "a number and a unit: epochs, steps or s", 'write for example --budget "20 epochs"'
+        )
+    number = float(found[1].replace(",", "").replace("_", ""))
+    return {name: int(number) if number.is_integer() else number}
 
 
 def include(files: Sequence[Path]) -> None:
@@ -44,9 +61,12 @@ def include(files: Sequence[Path]) -> None:
         registry.include(path)
 
 
-def names(given: Sequence[str] | None) -> list[str]:
+def names(given: Sequence[str] | None, option: str) -> list[str]:
     """`--models a,b --models c` → a, b, c."""
-    return [name.strip() for words in given or [] for name in words.split(",") if name.strip()]
+    found = [name.strip() for words in given or [] for name in words.split(",") if name.strip()]
+    if given and not found:
+        raise UserError(f"{option} without a name", "names with commas between", f"write for example {option} a,b")
+    return found
 
 
 def split(words: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -74,6 +94,7 @@ def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
     """A recipe file, overruled by options, overruled by KEY=VALUE words."""
     data, assignments = split(words)
     budget = choices.budget
+    agree(assignments, choices)
     given = Recipe.from_yaml(recipe_file(choices.recipe)) if choices.recipe else None
     if given is None and data is None:
         raise UserError("no data", "a data set, a file or a folder of images", "for example: theta fit digits")
@@ -90,6 +111,19 @@ def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
     if budget:
         named["budget"] = budget
     return recipe.replace(**named).override(assignments)
+
+
+def agree(assignments: Sequence[str], choices: Choices) -> None:
+    """Refuse to guess which of two is meant: `--model cnn model=mlp`."""
+    options = {name: f"--{name} {value}" for name, value in vars(choices).items() if value is not None}
+    said = {path: options[path.removeprefix("data.")] for path in NAMED if path.removeprefix("data.") in options}
+    for name in {"amount", *UNITS} & set(options):
+        said["budget"] = options[name].replace("--amount", "--budget")
+    for assignment in assignments:
+        path = assignment.partition("=")[0].removesuffix(".name")
+        path = "budget" if path.startswith("budget.") else path
+        if path in said:
+            raise UserError(f"{said[path]} and {assignment}", "one of the two", "leave one of them out")
 
 
 def with_answers(data: Any, choices: Choices) -> Any:
