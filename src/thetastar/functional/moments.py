@@ -16,4 +16,9 @@ def moments(field: Field) -> tuple[Tensor, Tensor]:
     shape = (-1, 1, 1) if field.kind == "image" else (-1,)
     mean = torch.tensor(field.mean or (0.0,), dtype=torch.float32)
     std = torch.tensor(field.std or (1.0,), dtype=torch.float32)
-    return mean.view(shape), torch.where(std > 1e-8, std, torch.ones_like(std)).view(shape)
+    return mean.view(shape), torch.where(varies(mean, std), std, torch.ones_like(std)).view(shape)
+
+
+def varies(mean: Tensor, std: Tensor) -> Tensor:
+    """Whether an entry is not constant, in whatever unit: it deviates by more than what float32 rounds its mean by."""
+    return std > (1e-7 * mean.abs()).clamp_min(1e-30)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from thetastar.errors import UserError
 from thetastar.functional.losses import full
+from thetastar.functional.moments import varies
 from thetastar.protocols import Field, Schema
 
 
@@ -28,7 +29,7 @@ class Standardise(nn.Module):
         mean = torch.tensor(field.mean or (0.0,), dtype=torch.float32)
         std = torch.tensor(field.std or (1.0,), dtype=torch.float32)
         self.register_buffer("mean", mean.view(shape))
-        self.register_buffer("scale", torch.where(std > 1e-8, 1.0 / std, torch.ones_like(std)).view(shape))
+        self.register_buffer("scale", torch.where(varies(mean, std), 1.0 / std, torch.ones_like(std)).view(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) * self.scale if self.active else x
