@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import thetastar as ts
-from thetastar import equation
+from thetastar import equation, resume
 from thetastar.defaults import completed, open_stream
 from thetastar.errors import UserError
 from thetastar.protocols import Clock
@@ -210,3 +211,50 @@ def test_mistakes_are_one_line_that_says_what_to_do(changes, words: str) -> None
         equation.fit(recipe(**changes))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("epochs", "most"), [(7, 20), (39, 20), (41, 20), (10, 3), (5, 1), (4, 0)])
+def test_the_valid_split_is_looked_at_no_more_often_than_said(epochs: int, most: int) -> None:
+    looks: list[int] = []
+
+    class Ear(Watch):
+        def row(self, row) -> None:
+            if "valid.accuracy" in row:
+                looks.append(row["epoch"])
+
+    equation.fit(recipe(budget={"epochs": epochs}, engine={"evaluations": most, "precision": "float32"}), watch=Ear())
+    assert len(looks) <= most
+    assert most == 0 or len(looks) >= min(most, epochs) // 2 - 1, "nor much less often"
+    assert looks == sorted(set(looks))
+
+
+def test_a_checkpoint_within_an_epoch_knows_the_seconds_spent_so_far(tmp_path: Path, monkeypatch) -> None:
+    """Otherwise a budget of seconds would begin the epoch anew after every interruption."""
+    ticks = iter(range(1_000_000))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))  # every look at the clock is a second later
+    asked = recipe(data={"name": "bars", "batch_size": 8}, budget={"epochs": 1}, engine={"checkpoint": 1e-9})
+    whole = equation.fit(asked)
+    run = Run.create(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        equation.fit(asked, run=run, watch=Stop(6))
+    saved = run.latest()
+    assert saved is not None
+    assert saved["facts"]["seconds"] >= saved["step"] > 0
+    parts = equation.fit(asked, run=run)
+    assert parts.facts["seconds"] >= whole.facts["seconds"]
+
+
+def test_asking_which_batch_was_skipped_leaves_an_environment_alone() -> None:
+    data = {"name": "cartpole", "carts": 2, "capacity": 200, "warmup": 50, "limit": 30}
+    stream = open_stream(data)
+    asked = completed(
+        Recipe(data=data, model={"name": "mlp", "widths": [8]}, method="dqn", budget={"steps": 5}), stream
+    )
+    training = equation.Training(asked, stream, equation.assemble(asked, stream.schema), None, Watch())
+    training.begin()
+    training.one_epoch()
+    before = copy.deepcopy(stream.state_dict())
+    assert "step 2 was skipped" in resume.blame(training, 2)
+    after = stream.state_dict()
+    assert after["written"] == before["written"]
+    assert torch.equal(after["state"], before["state"])

@@ -104,15 +104,15 @@ class Training:
         t = self.clock()
         skip = (self.step % self.windows) * self.engine.accumulate
         batches = map(self.world.part, self.stream.batches("train", t, skip, self.act))
-        began = time.perf_counter()
-        while self.step < self.steps and not spent(self, began):
+        began = time.perf_counter() - self.seconds  # as if the run had been a single stretch of time
+        while self.step < self.steps and not spent(self):
             if not (window := list(islice(batches, self.engine.accumulate))):
                 break
             self.one_step(window)
+            self.seconds = time.perf_counter() - began
             self.watch.step(self.step, self.steps)
             if self.step % self.windows:  # at the end of an epoch `look` runs first: a resume must miss no evaluation
                 resume.save_if_due(self)
-        self.seconds += time.perf_counter() - began
         self.look(t.epoch + 1)
 
     def one_step(self, window: Sequence[Batch]) -> None:
@@ -158,7 +158,7 @@ class Training:
         """At the end of an epoch: flush the trace; when due, judge on valid, keep the best, decide whether to go on."""
         t = self.clock()
         row: Row = {"step": self.step, "epoch": epoch, "seconds": round(self.seconds, 3)}
-        every = max(1, -(-self.steps // self.windows) // max(self.engine.evaluations, 1))
+        every = max(1, -(-self.steps // (self.windows * max(self.engine.evaluations, 1))))
         due = bool(self.engine.evaluations and epoch % every == 0 and self.stream.size("valid"))
         if due and self.step < self.steps:
             row |= {f"valid.{name}": value for name, value in self.judge(t, epoch).items()}

@@ -37,7 +37,7 @@ class Engine:
         accumulate: batches per update.
         evaluations: how often at most the valid split is looked at during training.
         monitor: the measure on valid that `patience` and `keep` watch; the first measure by default.
-        patience: stop after so many evaluations without a better value; null never stops early.
+        patience: stop after so many evaluations without a better value, and keep the best; null never stops early.
         keep: the weights that the run ends with: of the last step or of the best evaluation.
         checkpoint: seconds between checkpoints for resume.
     """

@@ -92,12 +92,15 @@ def restore(training: Training, saved: Mapping[str, Any]) -> None:
 
 
 def blame(training: Training, step: int) -> str:
-    """Which batch made the loss of a step non-finite: a function of (seed, step), it can be asked for again."""
+    """Which batch made the loss of a step non-finite: a function of (seed, step), it can be asked for again.
+
+    A stream with a state of its own is not asked: it would go on from where it stands.
+    """
     epoch, window = divmod(step, training.windows)
     t = Clock(training.recipe.seed, step, training.steps, epoch, training.world.rank)
-    batch = next(training.stream.batches("train", t, window * training.engine.accumulate, training.act))
-    rows = batch["index"].tolist() if "index" in batch else []
-    shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
-    return (
-        f"step {step} was skipped: its loss is not finite (epoch {epoch + 1}, rows {shown}); the run goes on without it"
-    )
+    rows: list[int] = []
+    if not training.stream.state_dict():
+        batch = next(training.stream.batches("train", t, window * training.engine.accumulate))
+        rows = batch["index"].tolist() if "index" in batch else []
+    shown = ", rows " + ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "") if rows else ""
+    return f"step {step} was skipped: its loss is not finite (epoch {epoch + 1}{shown}); the run goes on without it"

@@ -76,3 +76,24 @@ def test_what_makes_no_sequence_is_refused() -> None:
         sequence(recipe(), ["bars", "digits"])
     with pytest.raises(UserError, match="accuracy"):
         sequence(recipe(), TASKS, measure="acuracy")
+
+
+def test_every_task_is_judged_where_the_program_is(monkeypatch) -> None:
+    """On a GPU, tasks that come later are still in main memory when the first one is done."""
+    streams = [open_stream(task) for task in TASKS]
+    where: dict[int, Any] = {}
+    kind = type(streams[0])
+    move, draw = kind.to, kind.batches
+
+    def to(self, device) -> None:
+        where[id(self)] = device
+        move(self, device)
+
+    def batches(self, *given, **more):
+        assert id(self) in where, "a batch was asked for before the stream was moved"
+        return draw(self, *given, **more)
+
+    monkeypatch.setattr(kind, "to", to)
+    monkeypatch.setattr(kind, "batches", batches)
+    sequence(recipe(budget={"steps": 1}), streams)
+    assert set(where) == set(map(id, streams))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,9 @@ def sequence(
 
 def _row(program: Program, streams: Sequence[Stream], recipe: Recipe, measure: str) -> list[float]:
     specs = [spec for spec in recipe.measures if spec["name"] == measure]
-    t = Clock(recipe.seed)
+    t, device = Clock(recipe.seed), next(chain(program.parameters(), program.buffers())).device
+    for stream in streams:
+        stream.to(device)  # what was not trained on yet is still where it was read
     return [evaluate(program, stream, "valid", specs, t)[0][measure] for stream in streams]
 
 
