@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import shutil
 import subprocess
 import sys
@@ -91,6 +93,57 @@ def test_a_file_without_components_is_refused_in_one_line(tmp_path: Path, text: 
     file.write_text(text)
     with pytest.raises(UserError, match=words):
         registry.include(file)
+
+
+def test_another_package_offers_components_by_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are listed without importing their package, and imported as its modules when they are built."""
+    package = tmp_path / "elsewhere" / "learning"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").write_text("import torch")
+    (package / "__init__.py").write_text("")
+    (package / "power.py").write_text("POWER = 3")
+    text = METHOD.replace("cubic", "cubic_elsewhere").replace("pow(3)", "pow(POWER)")
+    (package / "cubic.py").write_text(text.replace("\n__all__", "\nfrom .power import POWER\n\n__all__"))
+    about = tmp_path / "elsewhere-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+    points = [
+        "methods.cubic = elsewhere.learning.cubic",
+        "methods.gone = elsewhere.learning.gone",
+        "models.x = nowhere.x",
+    ]
+    (about / "entry_points.txt").write_text("\n".join(["[thetastar]", *points, ""]))
+    script = (
+        "import sys; from thetastar.cli import main; code = main(['list', 'methods']); "
+        "sys.exit(code or ('elsewhere' in sys.modules) or ('torch' in sys.modules))"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cubic_elsewhere" in done.stdout
+    monkeypatch.syspath_prepend(tmp_path)
+    for cached in (registry.entries, registry._installed):
+        cached.cache_clear()
+    try:
+        assert registry.build("methods", {"name": "cubic_elsewhere", "scale": 2.0}).scale == 2.0
+        assert registry.load("methods", "cubic_elsewhere").__module__ == "elsewhere.learning.cubic"
+        (package / "power.py").unlink()
+        for name in [name for name in sys.modules if name.startswith("elsewhere")]:
+            del sys.modules[name]
+        shutil.rmtree(package / "__pycache__", ignore_errors=True)
+        importlib.invalidate_caches()
+        with pytest.raises(UserError, match="cubic.py does not import"):
+            registry.load("methods", "cubic_elsewhere")
+    finally:
+        monkeypatch.undo()
+        for cached in (registry.entries, registry._installed):
+            cached.cache_clear()
 
 
 def test_listing_imports_neither_torch_nor_the_components() -> None:

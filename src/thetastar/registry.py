@@ -16,6 +16,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -54,9 +55,7 @@ def include(path: Path) -> list[Entry]:
     if not path.is_file():
         raise UserError(f"no file {path}", "a Python file with components", "check the path after --with")
     if path.suffix != ".py":
-        raise UserError(
-            f"{path.name} is no Python file", "a file ending in .py with components", "check the path after --with"
-        )
+        raise UserError(f"{path.name} is no Python file", "a file ending in .py with components", "check the path")
     module = _module(path)
     found: list[Entry] = []
     for name in getattr(module, "__all__", []):
@@ -89,14 +88,25 @@ def _first_line(doc: str | None) -> str:
     return (doc or "").strip().split("\n", 1)[0]
 
 
-def _installed() -> dict[str, list[Path]]:
-    """Files that other packages offer under the entry-point group "thetastar", one a component file."""
-    found: dict[str, list[Path]] = {}
+@cache
+def _installed() -> dict[str, dict[Path, str]]:
+    """Folder → file → module of what other packages offer as entry points, "methods.cubic" = "package.cubic"."""
+    found: dict[str, dict[Path, str]] = {}
     for point in importlib.metadata.entry_points(group="thetastar"):
-        spec = importlib.util.find_spec(point.value)
-        if spec and spec.origin:
-            found.setdefault(point.name.partition(":")[0], []).append(Path(spec.origin))
+        path = _located(point.module)
+        if path:
+            found.setdefault(point.name.partition(".")[0], {})[path] = point.module
     return found
+
+
+def _located(module: str) -> Path | None:
+    """The file of a module, found without importing it or the packages around it."""
+    names = module.split(".")
+    spec = importlib.util.find_spec(names[0])
+    for count in range(2, len(names) + 1):
+        inside = spec.submodule_search_locations if spec else None
+        spec = PathFinder.find_spec(".".join(names[:count]), inside) if inside else None
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 @cache
@@ -104,7 +114,7 @@ def entries(folder: str) -> dict[str, Entry]:
     """Registered names of a folder, from `__all__` and docstrings alone. A file that does not parse lists nothing."""
     found: dict[str, Entry] = {}
     files = sorted((root / folder).glob("*.py"))
-    for path in [*files, *_installed().get(folder, []), *_user_files.get(folder, [])]:
+    for path in [*files, *_installed().get(folder, {}), *_user_files.get(folder, [])]:
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
         except (SyntaxError, UnicodeDecodeError):
@@ -148,23 +158,34 @@ def find(folder: str, name: str) -> Entry:
 def _module(path: Path) -> Any:
     if path.is_relative_to(root):
         return importlib.import_module("thetastar." + ".".join(path.relative_to(root).with_suffix("").parts))
+    offered = next((names[path] for names in _installed().values() if path in names), None)
+    if offered:
+        return _imported(path, lambda: importlib.import_module(offered))
     name = f"thetastar_user_{path.stem}"
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == str(path):
         return known
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
-    assert spec.loader is not None
+    loader = spec.loader
+    assert loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        _imported(path, lambda: loader.exec_module(module))
+    except UserError:
         del sys.modules[name]
+        raise
+    return module
+
+
+def _imported(path: Path, act: Callable[[], Any]) -> Any:
+    try:
+        return act()
+    except Exception as error:
         raise UserError(
             f"{path.name} does not import: {type(error).__name__}: {error}", "a file that imports", "mend the file"
         ) from error
-    return module
 
 
 def load(folder: str, name: str) -> Callable[..., Any]:
