@@ -138,7 +138,7 @@ def test_another_package_offers_components_by_entry_points(tmp_path: Path, monke
             del sys.modules[name]
         shutil.rmtree(package / "__pycache__", ignore_errors=True)
         importlib.invalidate_caches()
-        with pytest.raises(UserError, match="cubic.py does not import"):
+        with pytest.raises(UserError, match=r"cubic\.py does not import"):
             registry.load("methods", "cubic_elsewhere")
     finally:
         monkeypatch.undo()
