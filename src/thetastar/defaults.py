@@ -13,7 +13,7 @@ from thetastar.errors import UserError, nearest
 from thetastar.protocols import Schema, Spec, Stream
 from thetastar.recipe import Budget, Engine, Recipe, part
 
-TABLES = (".csv", ".tsv", ".parquet", ".pq")
+TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson", ".json")
 MODELS = {"image": "cnn", "vector": "mlp", "state": "mlp"}
 MEASURES = {
     "category": ("accuracy", "nll", "ece"),
@@ -79,11 +79,13 @@ def _is_stream(component: Any) -> bool:
 def _resolved(data: Any, where: str) -> Spec:
     """A spec whose name is a component.
 
-    A path, alone or as the name of a spec, becomes the source that reads it; (inputs, targets) become arrays, a frame a
-    table.
+    A path, alone or as the name of a spec, becomes the source that reads it; a list of paths one table of all of them;
+    (inputs, targets) become arrays, a frame a table.
     """
     if isinstance(data, str | Path):
         return _source_of_path(data)
+    if isinstance(data, list) and data and all(isinstance(one, str | Path) for one in data):
+        return {"name": "table", "path": [str(Path(one).expanduser().absolute()) for one in data]}
     if isinstance(data, tuple) and len(data) == 2:
         return {"name": "arrays", "inputs": data[0], "targets": data[1]}
     if type(data).__name__ == "DataFrame":  # known by name, so that pandas is imported only where there is one
@@ -100,10 +102,10 @@ def _source_of_path(data: str | Path) -> Spec:
     path = Path(text).expanduser().absolute()  # so that a run can be tested from any folder
     if _holds_pictures(path):
         return {"name": "parquet_images", "path": str(path)}
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in TABLES or (any(mark in text for mark in "*?[") and not path.exists()):
         return {"name": "table", "path": str(path)}
     if path.is_dir():
-        return {"name": "folder", "path": str(path)}
+        return {"name": "table" if _holds_tables(path) else "folder", "path": str(path)}
     if path.is_file() or "/" in text or path.suffix:
         what = "is no data set that is read here" if path.exists() else "does not exist"
         raise UserError(
@@ -117,7 +119,8 @@ def _source_of_path(data: str | Path) -> Spec:
 def _holds_pictures(path: Path) -> bool:
     """Whether a Parquet file, or a folder of them, has the hub's image column."""
     if path.is_dir():
-        return any(path.glob("*.parquet"))
+        first = next(iter(sorted(path.glob("*.parquet"))), None)
+        return first is not None and (_holds_pictures(first) or first.stat().st_size == 0)
     if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
         return False
     import pyarrow
@@ -128,6 +131,13 @@ def _holds_pictures(path: Path) -> bool:
     except (pyarrow.ArrowInvalid, OSError):
         return False  # the source that reads tables says what is wrong with the file
     return any(pyarrow.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0 for column in schema)
+
+
+def _holds_tables(path: Path) -> bool:
+    """Whether a folder has tables and neither images nor folders: with those, a table holds labels of images."""
+    names = [inner for inner in path.iterdir() if not inner.name.startswith(".")]
+    tables = [inner for inner in names if inner.suffix.lower() in TABLES]
+    return bool(tables) and all(inner in tables or inner.suffix.lower() in (".md", ".txt", ".pdf") for inner in names)
 
 
 def completed(recipe: Recipe, stream: Stream) -> Recipe:

@@ -293,7 +293,7 @@ def test_a_folder_and_a_broken_parquet_file(tmp_path: Path) -> None:
     [
         (pd.DataFrame({"a": [[1], [2]] * 4, "y": [0, 1] * 4}), "column 'a' holds values of type list"),
         (pd.DataFrame({"a": [1j, 2j] * 4, "y": [0, 1] * 4}), "complex numbers"),
-        (pd.DataFrame([[1, 2, 0], [3, 4, 1]] * 4, columns=["a", "a", "y"]), "several columns 'a'"),
+        (pd.DataFrame([[1, 2, 0], [3, 4, 1]] * 4, columns=["a", "y", "y"]), "several columns 'y'"),
         (pd.DataFrame({"a": [], "y": []}), "no rows"),
         ([[1, 2]], "expected a pandas DataFrame"),
         (pd.DataFrame({"a": [1, 1] * 4, "y": [0, 1] * 4}), "no column varies"),

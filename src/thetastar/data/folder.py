@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from thetastar.data.arrays import arrays
-from thetastar.data.parquet_images import SPLITS, content_of
+from thetastar.data.parquet_images import content_of
 from thetastar.data.prepare.pictures import load
+from thetastar.data.prepare.splitting import SPLITS
 from thetastar.data.prepare.targets import refuse_singles
 from thetastar.errors import UserError
 from thetastar.protocols import Source

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from thetastar.data.arrays import arrays
 from thetastar.data.prepare.pictures import load
 from thetastar.data.prepare.reading import content_hash
+from thetastar.data.prepare.splitting import SPLITS
 from thetastar.data.prepare.targets import refuse_singles
 from thetastar.errors import UserError, nearest
 from thetastar.protocols import Source
 from thetastar.registry import Count
 
 __all__ = ["parquet_images"]
-
-SPLITS = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid", "test": "test"}
 
 
 def parquet_images(

@@ -1,9 +1,8 @@
-"""Tables: CSV, TSV or Parquet files, and frames given in Python."""
+"""Tables: delimited text, JSON lines, Parquet and Arrow files, and frames given in Python."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,19 @@ import torch
 from torch import Tensor
 
 from thetastar.data.prepare import columns as columns_
+from thetastar.data.prepare.files import read_files
 from thetastar.data.prepare.reading import (
     as_numbers,
     as_words,
-    content_hash,
+    distinct_names,
     frame_hash,
     frame_of,
     kind_of,
     match,
-    read_table,
 )
+from thetastar.data.prepare.splitting import split_of_rows, times_of
 from thetastar.data.prepare.targets import Task, find_target, read_target
+from thetastar.data.prepare.texts import Weights
 from thetastar.errors import UserError, nearest
 from thetastar.protocols import Batch, Field, Schema, Source, Split
 
@@ -30,28 +31,39 @@ __all__ = ["table"]
 
 
 class table(Source):
-    """Rows of numbers and words with one column as the target.
+    """Rows of numbers, words, dates and texts with one column as the target.
 
     A number x becomes (x or the training median, and whether it was missing, where any was); a word becomes one-hot
-    entries with 'other' for seldom and 'unknown' for missing or unseen ones. All of it is fitted on the training rows
-    alone and kept with the star; scaling is the first layer of f.
+    entries with 'other' for seldom and 'unknown' for missing or unseen ones; a date its year, month, day, weekday, hour
+    and the days passed; a text the weights of its words. What a column holds and all that is fitted comes from the
+    training rows alone and is kept with the star; scaling is the first layer of f.
 
     Args:
-        path: a file ending in .csv, .tsv, .parquet or .pq.
+        path: a file ending in .csv, .tsv, .parquet, .pq, .feather, .arrow, .jsonl, .ndjson or .json; several of them
+            with the same columns, a pattern such as data/*.csv, or a folder. Names of files with train, valid and test
+            give the splits.
         frame: a pandas DataFrame instead of a file.
         target: the column to predict.
         task: "auto" reads words, truth values and whole numbers with few values as classes, other numbers as numbers.
         drop: columns to leave out.
+        split_column: a column whose words train, valid and test give the split of each row.
+        group: a column whose equal values (a patient, a house) stay together in one split; not an input.
+        time: a column of dates or numbers by which rows are split: the earliest train, the latest test.
+        text: how texts are read: weights that count seldom words more, or plain counts.
     """
 
     def __init__(
         self,
         *,
-        path: str | None = None,
+        path: str | tuple[str, ...] | None = None,
         frame: Any = None,
         target: str | None = None,
         task: Task = "auto",
         drop: tuple[str, ...] = (),
+        split_column: str | None = None,
+        group: str | None = None,
+        time: str | None = None,
+        text: Weights = "tfidf",
     ) -> None:
         if (path is None) == (frame is None):
             raise UserError(
@@ -60,44 +72,68 @@ class table(Source):
                 "write path=…",
             )
         self.said = []
+        self.text: Weights = text
         self.given: Mapping[Split, Any] | None = None
         if path is not None:
-            where = Path(path).expanduser()
-            self.name, frame = where.name, read_table(where, self.said)
-            self._fingerprint = content_hash(where)
+            found = read_files(path, self.said)
+            frame, self.given, self.name, self._fingerprint = found.frame, found.given, found.title, found.digest
         else:
-            if not isinstance(frame, pd.DataFrame):
-                raise UserError(
-                    f"table.frame: got {type(frame).__name__}", "a pandas DataFrame", "use arrays for arrays"
-                )
-            if len(frame) == 0:
-                raise UserError("table.frame has no rows", "at least one row", "check the frame")
-            self.name, self._fingerprint = "table", frame_hash(frame)
-        frame = frame.rename(columns=lambda name: str(name).strip()).reset_index(drop=True)
+            frame = self._framed(frame)
         self.rows = len(frame)
-        if not frame.columns.is_unique:
-            twice = frame.columns[frame.columns.duplicated()][0]
-            raise UserError(f"{self.name} has several columns '{twice}'", "a name of its own for each", "rename them")
+        if self.rows < 3:
+            raise UserError(f"{self.name} has {self.rows} row{'s' * (self.rows > 1)}", "at least 3", "add rows")
         self.target_name = find_target(frame, target, self.name)
+        if f"{target}.1" in frame.columns:
+            raise UserError(f"{self.name} has several columns '{target}'", "one target", "rename the others")
         self.targets, self.target = read_target(frame[self.target_name], task, self.said)
         self.strata = self.targets if self.target.kind == "category" else None
-        self.frame = self._inputs(frame, drop)
+        self.time = time
+        self._split(frame, split_column, group, time)
+        self.frame = self._inputs(frame, drop, [name for name in (split_column, group) if name])
         self._read = list(self.said)
 
-    def _inputs(self, frame: pd.DataFrame, drop: tuple[str, ...]) -> pd.DataFrame:
-        """The columns but for the target, those to drop and row numbers; numbers as floats, words stripped."""
+    def _framed(self, frame: Any) -> pd.DataFrame:
+        if not isinstance(frame, pd.DataFrame):
+            raise UserError(f"table.frame: got {type(frame).__name__}", "a pandas DataFrame", "use arrays for arrays")
+        if len(frame) == 0:
+            raise UserError("table.frame has no rows", "at least one row", "check the frame")
+        self.name, self._fingerprint = "table", frame_hash(frame)
+        return distinct_names(frame, self.said).reset_index(drop=True)
+
+    def _split(self, frame: pd.DataFrame, split_column: str | None, group: str | None, time: str | None) -> None:
+        """Read off what the split is to respect."""
+        for key, name in (("split_column", split_column), ("group", group), ("time", time)):
+            if name is not None and (name not in frame.columns or name == self.target_name):
+                got = f"table.{key}: " + ("the target" if name == self.target_name else f"no column '{name}'")
+                others = [column for column in frame.columns if column != self.target_name]
+                raise UserError(got, "a column of the table", nearest(name, others))
+        if group is not None and time is not None:
+            raise UserError("table: both group and time", "one of them", "leave one out, or give a split_column")
+        if split_column is not None:
+            self.given = split_of_rows(pd.Series(frame[split_column]))
+        if group is not None:
+            labels = as_words(pd.Series(frame[group]))
+            if labels.isna().any():
+                raise UserError(f"group column '{group}' has blanks", "a group in every row", "fill or drop those rows")
+            self.groups = labels.to_numpy(str)
+            self.said.append(f"{labels.nunique():,} groups of column '{group}' stay whole; it is no input")
+        if time is not None:
+            self.times = times_of(pd.Series(frame[time]))
+
+    def _inputs(self, frame: pd.DataFrame, drop: tuple[str, ...], used: list[str]) -> pd.DataFrame:
+        """The columns but for the target, those used otherwise and row numbers; numbers as floats, words stripped."""
         for name in drop:
             if name not in frame.columns:
                 raise UserError(f"table.drop: no column '{name}'", "columns of the table", nearest(name, frame.columns))
-        inputs = frame.drop(columns=[self.target_name, *(name for name in drop if name != self.target_name)])
+        if self.time is not None and pd.api.types.is_numeric_dtype(frame.dtypes[self.time]):
+            used = [*used, self.time]
+            self.said.append(f"column '{self.time}' left out: later rows have other values of it")
+        inputs = frame.drop(columns=list(dict.fromkeys([self.target_name, *drop, *used])))
         for name in [name for name, column in inputs.items() if columns_.counts_rows(column)]:
             self.said.append(f"column '{name}' left out: it counts the rows")
             inputs = inputs.drop(columns=name)
-        numbers = [name for name, column in inputs.items() if kind_of(column) == "number"]
-        inputs = pd.DataFrame(
-            {name: as_numbers(column) if name in numbers else as_words(column) for name, column in inputs.items()},
-            index=inputs.index,
-        )
+        self.categories = {str(name) for name, column in inputs.items() if _fixed(column)}
+        inputs = pd.DataFrame({name: _clean(column) for name, column in inputs.items()}, index=inputs.index)
         self._refuse_empty(inputs)
         return inputs
 
@@ -120,12 +156,14 @@ class table(Source):
     def prepare(self, train: Any) -> tuple[Schema, dict[str, Tensor]]:
         rows = np.asarray(train)
         self.said = list(self._read)
-        self.columns = columns_.fit(self.frame.iloc[rows], self.said)
+        self.columns = columns_.fit(
+            self.frame.iloc[rows], self.said, categories=self.categories, time=self.time, weights=self.text
+        )
         if not self.columns:
             raise UserError(
                 f"{self.name}: no column varies in the training rows", "something to predict from", "add columns"
             )
-        x = columns_.encode(self.frame, self.columns)
+        x = columns_.encode(self.frame, self.columns, strict=False)
         names = tuple(entry for column in self.columns for entry in column.entries)
         if len(names) > len(self.columns):
             self.said.append(f"{len(self.columns)} columns become {len(names)} numbers")
@@ -165,6 +203,18 @@ class table(Source):
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+
+def _clean(column: pd.Series) -> pd.Series:
+    """Numbers as floats, words stripped, dates as they are; each value by itself."""
+    if column.dtype.kind == "M":
+        return column
+    return pd.Series(as_numbers(column), column.index) if kind_of(column) == "number" else as_words(column)
+
+
+def _fixed(column: pd.Series) -> bool:
+    """Whether the type of a column says that its values are categories, even where they look like numbers."""
+    return isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column.dtype)
 
 
 def _moments(x: np.ndarray[Any, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:

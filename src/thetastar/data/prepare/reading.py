@@ -13,20 +13,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
+from thetastar.data.prepare.formats import READERS, read_text
 from thetastar.errors import UserError, nearest
 
-PARQUET = (".parquet", ".pq")
 MISSING = ("?", "")  # beside pandas' own: NA, N/A, NaN, null, None, …
+TRUTH = {"true": "True", "TRUE": "True", "false": "False", "FALSE": "False"}  # however a file writes them
 INDEX_NAMES = ("", "id", "index", "unnamed: 0")
 
 
 def read_table(path: Path, said: list[str]) -> pd.DataFrame:
-    """The rows of a CSV, TSV or Parquet file, or a UserError that says what is wrong with it."""
-    expected = "a CSV, TSV or Parquet file"
+    """The rows of a file, its columns with distinct names; or a UserError that says what is wrong with it."""
+    expected = "a CSV, TSV, JSON lines, Parquet or Arrow file"
     try:
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty", "a table with a line of column names", "check the file")
-        frame = pd.read_parquet(path) if path.suffix.lower() in PARQUET else _read_text(path, said)
+        frame = READERS.get(path.suffix.lower(), read_text)(path, said)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", expected, "check the path") from None
     except UserError:
@@ -41,23 +42,25 @@ def read_table(path: Path, said: list[str]) -> pd.DataFrame:
         raise UserError(got, expected, "check the path and permissions" if reason else "mend the file") from None
     if len(frame) == 0:
         raise UserError(f"{path} has column names but no rows", "at least one row", "check the file")
-    return frame
+    return distinct_names(frame, said)
 
 
-def _read_text(path: Path, said: list[str]) -> pd.DataFrame:
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-    if separator not in first:
-        found = next((other for other in (",", ";", "\t") if other in first), separator)
-        if found != separator:
-            said.append(f"columns are separated by {found!r}")
-        separator = found
-    options = {"encoding": "utf-8-sig", "na_values": ["?"], "skipinitialspace": True, "low_memory": False}
-    frame = pd.read_csv(path, sep=separator, **options)
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus of every row for an index
-        raise UserError(f"{path}: rows have more values than there are names", "as many of each", "mend the first line")
-    return frame
+def distinct_names(frame: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+    """Names stripped; of several alike the second becomes name.1, and so on."""
+    names = [str(name).strip() for name in frame.columns]
+    known, used, found = set(names), set[str](), list[str]()
+    for name in names:
+        own, number = name, 0
+        while own in used or (number and own in known):
+            number += 1
+            own = f"{name}.{number}"
+        used.add(own)
+        found.append(own)
+    renamed = [f"'{name}' → '{own}'" for name, own in zip(names, found, strict=True) if name != own]
+    if renamed:
+        more = f" and {len(renamed) - 10:,} more" if len(renamed) > 10 else ""
+        said.append(f"columns of the same name renamed: {', '.join(renamed[:10])}{more}")
+    return frame.set_axis(found, axis=1)
 
 
 def content_hash(path: Path) -> str:
@@ -121,7 +124,7 @@ def as_words(column: pd.Series) -> pd.Series:
     """Stripped words; missing ones are NaN."""
     words = column if column.dtype == "str" else column.astype(object).map(str, na_action="ignore").astype("str")
     words = words.str.strip()
-    return words.mask(words.isin(MISSING))
+    return words.mask(words.isin(MISSING)).replace(TRUTH)
 
 
 def frame_of(raw: Any, names: Sequence[str]) -> pd.DataFrame:
@@ -137,7 +140,7 @@ def frame_of(raw: Any, names: Sequence[str]) -> pd.DataFrame:
         frame = pd.DataFrame(list(raw))
     else:
         frame = _by_position(raw, names)
-    return frame.rename(columns=lambda name: str(name).strip())
+    return distinct_names(frame, [])
 
 
 def _by_position(raw: Any, names: Sequence[str]) -> pd.DataFrame:
