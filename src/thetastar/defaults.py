@@ -227,6 +227,8 @@ def _named(given: Any, default: Any) -> Any:
 def default_model(schema: Schema) -> str:
     if isinstance(schema.input, dict):
         return "mlp"
+    if schema.input.quantiles:
+        return "tabular_mlp"
     return MODELS.get(schema.input.kind, "mlp")
 
 

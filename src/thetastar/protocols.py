@@ -63,6 +63,7 @@ class Field:
         names: of the categories, or of a vector's entries.
         mean, std: over the training split, per channel or entry; () where they make no sense.
         counts: examples per category in the training split.
+        quantiles: of each entry of a vector, edges of bins that hold about equally many training rows.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class Field:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
+    quantiles: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,11 @@ class Schema:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Schema:
+        def tuples(value: Any) -> Any:
+            return tuple(map(tuples, cast("list[Any]", value))) if isinstance(value, list) else value
+
         def read(entry: Mapping[str, Any]) -> Field:
-            known: dict[str, Any] = dict(entry)
-            for key, value in entry.items():
-                if isinstance(value, list):
-                    known[key] = tuple(cast("list[Any]", value))
-            return Field(**known)
+            return Field(**{key: tuples(value) for key, value in entry.items()})
 
         entry = state["input"]
         inputs = read(entry) if "kind" in entry else {name: read(value) for name, value in entry.items()}

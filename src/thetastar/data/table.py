@@ -25,6 +25,7 @@ from thetastar.data.prepare.splitting import split_of_rows, times_of
 from thetastar.data.prepare.targets import Task, find_target, read_target
 from thetastar.data.prepare.texts import Weights
 from thetastar.errors import UserError, nearest
+from thetastar.functional.quantiles import edges
 from thetastar.protocols import Batch, Field, Schema, Source, Split
 
 __all__ = ["table"]
@@ -168,7 +169,7 @@ class table(Source):
         if len(names) > len(self.columns):
             self.said.append(f"{len(self.columns)} columns become {len(names)} numbers")
         mean, std = _moments(x[rows])
-        field = Field("vector", (len(names),), names=names, mean=mean, std=std)
+        field = Field("vector", (len(names),), names=names, mean=mean, std=std, quantiles=edges(x[rows]))
         y, target = self.targets[rows], self.target
         if target.kind == "category":
             counts = tuple(np.bincount(y, minlength=target.classes or 0).tolist())
