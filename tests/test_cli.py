@@ -356,6 +356,20 @@ def test_compare_prints_a_verdict_and_goes_on_where_it_was(theta: Callable[..., 
     told = theta("report", place)
     assert told.code == 0
     assert all(sentence in told.out for sentence in again["sentences"])
+    # a damaged file costs one learner or one line, and never changes a verdict unnoticed
+    column = place / "runs/mlp/seed-1/columns/test.accuracy.npy"
+    intact = column.read_bytes()
+    column.write_bytes(intact[:-1] + bytes([intact[-1] ^ 4]))
+    rows = {row["name"]: row for row in json.loads(theta(*words, "--json").out)["rows"]}
+    assert (rows["mlp"]["state"], rows["softmax"]["state"]) == ("failed", "finished")
+    assert "damaged" in rows["mlp"]["reason"]
+    assert theta("test", place / "runs/mlp/seed-1").code == 0
+    assert column.read_bytes() == intact
+    (place / "verdict.json").write_text('{"question":')
+    refused(theta("report", place), "verdict.json is damaged")
+    assert json.loads(theta(*words, "--json").out)["rows"] == again["rows"]
+    (place / "compare.json").write_text("")
+    refused(theta(*words), "compare.json is damaged")
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------

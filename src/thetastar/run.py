@@ -6,7 +6,7 @@ trace.jsonl         one row a flush
 measures.json       final values by split, and how often the test split was opened
 model.safetensors   the Program: f and the method's own state
 state/step-…/       the checkpoint to resume from
-columns/*.npy       per-example results, for paired tests
+columns/            per-example results, for paired tests, and their hashes
 provenance.json     versions, commit, data hash, hardware, precision, time
 """
 
@@ -191,23 +191,27 @@ class Run:
     # --- per-example columns -----------------------------------------------------------------------------------------
 
     def write_columns(self, split: str, columns: Mapping[str, Tensor]) -> None:
+        hashes: dict[str, str] = {}
         for name, column in columns.items():
             buffer = io.BytesIO()
             np.save(buffer, column.cpu().numpy(), allow_pickle=False)
             write_atomic(self.path / "columns" / f"{split}.{name}.npy", buffer.getvalue())
+            hashes[name] = hashlib.sha256(buffer.getvalue()).hexdigest()
+        self.write_json(f"columns/{split}.json", hashes)
 
     def columns(self, split: str) -> dict[str, np.ndarray[Any, Any]]:
-        return {
-            path.name[len(split) + 1 : -4]: read_column(path)
-            for path in sorted((self.path / "columns").glob(f"{split}.*.npy"))
-        }
+        """What verdicts rest on, as it was written: name → (examples, …)."""
+        seal = f"columns/{split}.json"
+        hashes = self.read_json(seal) if (self.path / seal).is_file() else {}
+        return {name: read_column(self.path / "columns" / f"{split}.{name}.npy", hashes[name]) for name in hashes}
 
 
-def read_column(path: Path) -> np.ndarray[Any, Any]:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError):
-        raise UserError(f"{path} is damaged", "a NumPy array", "restore it from a copy or train again") from None
+def read_column(path: Path, digest: str) -> np.ndarray[Any, Any]:
+    data = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(data).hexdigest() != digest:
+        damaged = f"{path} is damaged: its hash is not the recorded one"
+        raise UserError(damaged, "the file as it was written", f"write it again: theta test {path.parent.parent}")
+    return np.load(io.BytesIO(data), allow_pickle=False)
 
 
 def now() -> str:

@@ -24,6 +24,14 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.+-]", "-", name)
 
 
+def read(file: Path) -> Any:
+    """A JSON file of the comparison."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{file} is damaged", "JSON", "restore it from a copy, or choose another --out") from None
+
+
 class Slot:
     """Where the run of one learner and seed is, or will be."""
 
@@ -63,7 +71,7 @@ class Folder:
     def tried(self, learner: str) -> int:
         """How many tuning trials are done."""
         file = self.tuning(learner)
-        return len(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else 0
+        return len(read(file)) if file.is_file() else 0
 
     def begin(self, question: Question, learners: list[Learner]) -> None:
         """Write the question, or refuse where another one was begun here."""
@@ -77,7 +85,7 @@ class Folder:
         }
         file = self.path / "compare.json"
         if file.is_file():
-            before = json.loads(file.read_text(encoding="utf-8"))
+            before = read(file)
             self._agree(before, json.loads(json.dumps(entry)))
             entry["learners"] = {**before["learners"], **entry["learners"]}  # who is left out today may come back
         try:
@@ -127,6 +135,7 @@ def load_verdict(path: Path) -> Verdict:
         raise UserError(
             f"{path} holds no verdict", "the folder of a finished comparison", "run theta compare --out with it"
         )
-    state = json.loads(file.read_text(encoding="utf-8"))
-    state.pop("format")
+    state = read(file)
+    if state.pop("format", None) != FORMAT:
+        raise UserError(f"{file} has another format", f"format {FORMAT}", "update thetastar, or compare again")
     return Verdict.from_json(state)

@@ -19,6 +19,7 @@ from thetastar.errors import UserError
 from thetastar.functional.jsonable import strict
 from thetastar.functional.keys import mix
 from thetastar.outcome import Outcome
+from thetastar.outer.folder import read
 from thetastar.protocols import Stream
 from thetastar.recipe import Recipe
 from thetastar.snapshot import write_atomic
@@ -113,7 +114,7 @@ def tune(recipe: Recipe, stream: Stream, trials: int, file: Path, fit: Callable[
     measure = recipe.measures[0]["name"]
     higher = bool(getattr(registry.load("measures", measure), "higher_is_better", True))
     searched = spaces(recipe, stream)
-    done: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    done: list[dict[str, Any]] = read(file) if file.is_file() else []
     count = trials if searched else 1
     while len(done) < count:
         number = len(done)
