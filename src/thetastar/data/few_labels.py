@@ -14,7 +14,7 @@ from thetastar.data.wrapping import Wrapping
 from thetastar.errors import UserError
 from thetastar.functional.keys import generator, mix
 from thetastar.functional.splits import Rows
-from thetastar.protocols import Augment, Batch, Clock, Source
+from thetastar.protocols import Augment, Batch, Clock, Source, Split
 from thetastar.registry import BelowOne, Count
 
 __all__ = ["few_labels"]
@@ -79,6 +79,11 @@ class few_labels(Wrapping):
             "data": {"name": "few_labels", "source": "bars", "labels": 16},
             "model": {"name": "mlp", "widths": [16]},
         }
+
+    def examples(self, split: Split) -> Batch:
+        if split != "train":
+            return self.inner.examples(split)
+        return self.inner.gather(torch.from_numpy(self.labelled).to(self.inner.device))
 
     def training(self, t: Clock, skip: int) -> Iterator[Batch]:
         for number, unlabelled in enumerate(self.inner.batches("train", t, skip), skip):

@@ -103,6 +103,10 @@ class resident(Stream):
         batch["index"] = index
         return batch
 
+    def examples(self, split: Split) -> Batch:
+        """All labelled examples of a split at once, each as it is, in the order in which they are stored."""
+        return self.gather(self._index[split].to(self.device))
+
     def sample(self, split: Split, count: int) -> Batch:
         """The first `count` examples of a split."""
         return self.gather(self._index[split][:count].to(self.device))

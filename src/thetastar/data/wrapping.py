@@ -46,6 +46,10 @@ class Wrapping(Stream):
     def to(self, device: torch.device) -> None:
         self.inner.to(device)
 
+    def examples(self, split: Split) -> Batch:
+        """All labelled examples of a split at once, each as it is, in the order in which they are stored."""
+        return self.inner.examples(split)
+
     def sample(self, split: Split, count: int) -> Batch:
         """The first `count` examples of a split."""
         return self.inner.sample(split, count)

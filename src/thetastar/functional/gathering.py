@@ -9,10 +9,15 @@ from thetastar.protocols import Clock, Split, Stream
 
 
 def gathered(stream: Stream, split: Split, t: Clock) -> tuple[Tensor, Tensor]:
-    """(inputs, targets) of all rows of a split, in the order in which they are stored and not that of the pass.
+    """(inputs, targets) of all rows of a split, each once, in the order in which they are stored, not that of the pass.
 
-    So what is learnt from them depends on the seed only where the learner itself draws.
+    So what is learnt from them depends on the seed only where the learner itself draws. A pass may leave rows out,
+    repeat or change them at random, so a stream that can give its `examples` as they are is asked for those.
     """
+    examples = getattr(stream, "examples", None)
+    if examples is not None:
+        batch = examples(split)
+        return batch["input"], batch["target"]
     inputs: list[Tensor] = []
     targets: list[Tensor] = []
     rows: list[Tensor] = []

@@ -17,8 +17,9 @@ __all__ = ["absorb"]
 class absorb(Method):
     """θ* ← f.absorb(D): memories and trees are made from the whole training split at once, with no gradient.
 
-    For models that offer `absorb(stream, t)`, such as knn, random_forest and gradient_boosting. There is nothing to
-    select on valid, so data.valid=0 gives them all rows.
+    For models that offer `absorb(stream, t)`, such as knn, random_forest and gradient_boosting. Every labelled example
+    is taken in once and as it is, without augmentation. There is nothing to select on valid, so data.valid=0 gives them
+    all rows.
     """
 
     @classmethod
