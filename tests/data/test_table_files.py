@@ -178,3 +178,16 @@ def test_ten_thousand_columns_are_read_and_too_many_numbers_refused(monkeypatch:
     monkeypatch.setattr(columns, "LARGEST", 100_000)
     with pytest.raises(UserError, match=r"12 rows of 9,\d\d\d numbers each need .* GiB; .*leave columns out"):
         source.prepare(np.arange(8))
+
+
+def test_named_tables(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"housing": (13_416, 3_096, 4_128), "adult": (27_677, 4_884, 16_281), "sst2": (6_920, 872, 1_821)}
+    for name, expected in sizes.items():
+        stream = open_stream(name)
+        assert tuple(stream.size(split) for split in ("train", "valid", "test")) == expected
+    census = open_stream("adult").source
+    held = pd.read_csv(shared_data / "tables/adult-test.csv", skipinitialspace=True)
+    np.testing.assert_array_equal(census.frame["age"].iloc[census.given["test"]], held["age"])
+    monkeypatch.delenv("THETASTAR_DATA")
+    with pytest.raises(UserError, match=r"THETASTAR_DATA is not set; expected a folder that holds tables/housing\.csv"):
+        open_stream("housing")

@@ -1,4 +1,4 @@
-"""Public image sets that are found under THETASTAR_DATA; nothing is downloaded."""
+"""Public data sets that are found under THETASTAR_DATA; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 from thetastar.data.parquet_images import parquet_images
+from thetastar.data.table import table
 from thetastar.errors import UserError
 from thetastar.protocols import Source
 
-__all__ = ["cifar10", "mnist", "tiny_imagenet"]
+__all__ = ["adult", "cifar10", "housing", "mnist", "sst2", "tiny_imagenet"]
 
 
 def mnist() -> Source:
@@ -41,7 +42,33 @@ def tiny_imagenet() -> Source:
     return parquet_images(path=str(located("tiny-imagenet")), splits={"valid": "test"}, title="Tiny ImageNet")
 
 
-def located(folder: str) -> Path:
+def housing() -> Source:
+    """California housing of 1990: 20,640 districts; the median value of a house from place, age, size and income.
+
+    Source: Pace and Barry 1997, Sparse spatial autoregressions.
+    """
+    return table(path=str(located("tables", "housing.csv") / "housing.csv"), target="median_house_value")
+
+
+def adult() -> Source:
+    """Census income: whether an adult earned more than 50,000 dollars a year; 32,561 to train on, 16,281 to test.
+
+    Source: Kohavi 1996, Scaling up the accuracy of naive-Bayes classifiers: a decision-tree hybrid.
+    """
+    where = located("tables", "adult-train.csv")
+    files = tuple(str(where / f"adult-{split}.csv") for split in ("train", "test"))
+    return table(path=files, target="income")
+
+
+def sst2() -> Source:
+    """Stanford Sentiment Treebank: sentences of film reviews, praise or blame; 6,920, 872 to choose by, 1,821 to test.
+
+    Source: Socher et al. 2013, Recursive deep models for semantic compositionality over a sentiment treebank.
+    """
+    return table(path=str(located("sst2")), target="label")
+
+
+def located(folder: str, file: str = "train.parquet") -> Path:
     """The first folder of that name under a folder in THETASTAR_DATA."""
     named = os.environ.get("THETASTAR_DATA", "")
     for part in named.split(os.pathsep):
@@ -49,4 +76,4 @@ def located(folder: str) -> Path:
             return Path(part).expanduser() / folder
     got = f"'{folder}' is in no folder of THETASTAR_DATA ({named})" if named else "THETASTAR_DATA is not set"
     do = "set THETASTAR_DATA=/path/to/data (several folders separated by ':')"
-    raise UserError(got, f"a folder that holds {folder}/train.parquet", do)
+    raise UserError(got, f"a folder that holds {folder}/{file}", do)

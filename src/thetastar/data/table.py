@@ -167,7 +167,8 @@ class table(Source):
         x = columns_.encode(self.frame, self.columns, strict=False)
         names = tuple(entry for column in self.columns for entry in column.entries)
         if len(names) > len(self.columns):
-            self.said.append(f"{len(self.columns)} columns become {len(names)} numbers")
+            many = len(self.columns) > 1
+            self.said.append(f"{len(self.columns)} column{'s become' if many else ' becomes'} {len(names):,} numbers")
         mean, std = _moments(x[rows])
         field = Field("vector", (len(names),), names=names, mean=mean, std=std, quantiles=edges(x[rows]))
         y, target = self.targets[rows], self.target
