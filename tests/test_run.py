@@ -14,7 +14,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from thetastar import cli, star
 from thetastar.errors import UserError
@@ -340,3 +342,21 @@ def test_values_that_json_cannot_say_are_null(tmp_path: Path) -> None:
     assert json.loads((run.path / "measures.json").read_text(), parse_constant=pytest.fail) == {
         "valid": {"nll": None, "accuracy": 0.5}
     }
+
+
+def test_a_finished_run_is_not_the_answer_to_other_data(tmp_path: Path) -> None:
+    """Arrays have no name, and a file may be another one by now: the content decides."""
+    x = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    first, second = (x[:, 0] > 0).astype(int), (x[:, 1] > 0).astype(int)
+    trained = star.fit((x, first), "softmax", epochs=1, out=tmp_path / "run")
+    again = star.fit((x, first), "softmax", epochs=1, out=tmp_path / "run")
+    assert torch.equal(trained.program.f.head.weight, again.program.f.head.weight)
+    assert again.test().keys() == trained.measures["valid"].keys(), "its data are at hand"
+    with pytest.raises(UserError, match="data have changed"):
+        star.fit((x, second), "softmax", epochs=1, out=tmp_path / "run")
+    complete = trained.recipe
+    with pytest.raises(UserError, match="data have changed"):
+        star.train(
+            complete.replace(data={**complete.data, "source": {**complete.data["source"], "targets": second}}),
+            tmp_path / "run",
+        )

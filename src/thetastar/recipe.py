@@ -16,6 +16,7 @@ from thetastar.errors import UserError, nearest
 from thetastar.registry import Count, Positive, Whole
 
 FORMAT = 1
+GIVEN = "given in Python"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    return f"<{type(value).__name__} given in Python>"
+    return f"<{type(value).__name__} {GIVEN}>"
 
 
 class _Loader(yaml.SafeLoader):

@@ -20,7 +20,7 @@ from thetastar.evaluation import Columns, Values, evaluate
 from thetastar.functional.keys import seeded
 from thetastar.hardware import choose_device, provenance
 from thetastar.protocols import Batch, Clock, Program, Schema, Source, Split, Stream
-from thetastar.recipe import Recipe
+from thetastar.recipe import GIVEN, Recipe
 from thetastar.run import Run
 from thetastar.watch import Watch
 
@@ -75,15 +75,19 @@ class Star:
         """The data of the recipe, opened again where the star was loaded from a folder."""
         if self._stream is None:
             self._stream = open_stream(self.recipe.data)
-            recorded = self.facts.get("data")
-            if recorded and self._stream.fingerprint != recorded:
-                raise UserError(
-                    f"the data have changed since training (hash {self._stream.fingerprint}, then {recorded})",
-                    "the data that were trained on",
-                    "restore them or train again",
-                )
+            self.refuse_other(self._stream)
             self._stream.to(self.device)
         return self._stream
+
+    def refuse_other(self, stream: Stream) -> None:
+        """Data with another content than those that were trained on."""
+        recorded = self.facts.get("data")
+        if recorded and stream.fingerprint != recorded:
+            raise UserError(
+                f"the data have changed since training (hash {stream.fingerprint}, then {recorded})",
+                "the data that were trained on",
+                "restore them or train again",
+            )
 
     @torch.no_grad()
     def outputs(self, raw: Any, wants: frozenset[str], batch_size: int = 1024) -> dict[str, Tensor]:
@@ -243,7 +247,8 @@ def train(
 ) -> Star:
     """Train a recipe, into a run folder where one is named; a run of the same recipe found there is continued."""
     found = Run.open(out) if out is not None and (out / "provenance.json").is_file() else None
-    if found and found.finished and found.recipe.to_mapping() == recipe.to_mapping():
+    named = GIVEN not in recipe.to_yaml()  # what is given in Python has no name to know it by
+    if found and found.finished and stream is None and named and found.recipe.to_mapping() == recipe.to_mapping():
         return load(found.path)
     stream = stream or open_for(recipe)
     recipe = completed(recipe, stream)
@@ -252,7 +257,10 @@ def train(
             f"{out} holds a run of another recipe", "the recipe it was started with", "choose another --out"
         )
     if found and found.finished:
-        return load(found.path)
+        star = load(found.path, stream)
+        star.refuse_other(stream)
+        stream.to(star.device)
+        return star
     choose_device(recipe.engine["device"])  # before a folder is made: a mistake leaves none behind
     start = start or equation.assemble(recipe, stream.schema)
     world = World.current()
