@@ -39,7 +39,7 @@ def default_models(schema: Schema) -> list[str]:
         return ["softmax", "knn", "mlp", "cnn"]
     if kind in ("vector", "state"):
         numbers = schema.target is not None and schema.target.kind == "number"
-        return ["linear" if numbers else "softmax", "knn", "mlp", "random_forest", "gradient_boosting"]
+        return ["linear" if numbers else "softmax", "knn", default_model(schema), "random_forest", "gradient_boosting"]
     raise UserError(f"no default learners for inputs of kind {kind}", "models to compare", "name some: --models a,b")
 
 
