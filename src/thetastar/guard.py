@@ -14,18 +14,21 @@ class Guard:
     """Remembers the buffers a step may spoil and restores them where the step was not taken.
 
     On a CPU these are the running moments that forward passes write, and `observe` is not called for a refused step.
-    On a GPU nothing waits for the host: every buffer is remembered, and put back by a masked copy.
+    On a GPU nothing waits for the host: whatever `observe` may write, buffers and weights of teachers, is remembered and
+    put back by a masked copy.
     """
 
-    def __init__(self, program: Program) -> None:
-        self.on_host = next((p.device.type for p in program.parameters()), "cpu") == "cpu"
+    def __init__(self, program: Program, on_host: bool | None = None) -> None:
+        device = next((p.device.type for p in program.parameters()), "cpu")
+        self.on_host = device == "cpu" if on_host is None else on_host
         moments = [
             buffer
             for layer in program.modules()
             if getattr(layer, "track_running_stats", False)
             for buffer in layer.buffers(recurse=False)
         ]
-        self.buffers: list[Tensor] = moments if self.on_host else list(program.buffers())
+        still = [parameter for parameter in program.parameters() if not parameter.requires_grad]
+        self.buffers: list[Tensor] = moments if self.on_host else [*program.buffers(), *still]
         self.kept: list[Tensor] = []
 
     def remember(self) -> None:
