@@ -49,3 +49,11 @@ def test_arguments_without_a_name_belong_to_the_default_component() -> None:
 def test_a_representation_is_learnt_with_no_other_word() -> None:
     star = ts.fit("bars", model={"name": "mlp", "widths": [16]}, method="byol", steps=3)
     assert star.recipe.data["name"] == "views"
+
+
+def test_a_measure_named_twice_is_refused() -> None:
+    """Values and per-example columns are kept by name, so one of the two would be lost in the other."""
+    twice = [{"name": "top_k", "k": 1}, {"name": "top_k", "k": 3}]
+    with pytest.raises(UserError, match="top_k 2 times"):
+        full(data="iris", measures=twice)
+    assert len(full(data="iris", measures=twice[:1]).measures) == 1

@@ -201,8 +201,10 @@ def _check_method(name: str, schema: Schema, engine: Engine) -> None:
 
 
 def _check_measures(names: Sequence[str], schema: Schema) -> None:
-    """Refuse measures that say nothing about this kind of target."""
+    """Refuse measures that say nothing about this kind of target, and two of a name: values are kept by name."""
     for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"measures: {name} {names.count(name)} times", "every measure once", "leave one out")
         kinds: frozenset[str] = getattr(registry.load("measures", name), "kinds", frozenset())
         if kinds and schema.target and schema.target.kind not in kinds:
             fitting = ", ".join(MEASURES.get(schema.target.kind, ()))
