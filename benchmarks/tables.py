@@ -105,7 +105,11 @@ def main() -> None:
     summaries = [summary(data, [run for run in runs if run["data"] == data]) for data in TARGETS]
     print(json.dumps(summaries, indent=1))
     if options.out:
-        found = {"summary": summaries, "runs": runs, "provenance": provenance()}
+        found = {
+            "summary": summaries,
+            "runs": runs,
+            "provenance": {**provenance(), "command": "python -m benchmarks.tables FOLDER"},
+        }
         options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
