@@ -14,7 +14,7 @@ class Guard:
     """Remembers the buffers a step may spoil and restores them where the step was not taken.
 
     On a CPU these are the running moments that forward passes write, and `observe` is not called for a refused step.
-    On a GPU nothing waits for the host: whatever `observe` may write, buffers and weights of teachers, is remembered and
+    On a GPU nothing waits for the host: what `observe` may write, buffers and weights of teachers, is remembered and
     put back by a masked copy.
     """
 
