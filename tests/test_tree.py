@@ -12,7 +12,7 @@ import thetastar
 ROOT = Path(thetastar.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 FIVE = ("data", "measures", "methods", "models", "algorithms")
-ABOVE = ("outer", "explain", "doctor", "claims", "report", "studio", "serve", "cli", "terminal")
+ABOVE = ("outer", "look", "explain", "doctor", "claims", "report", "studio", "serve", "cli", "terminal")
 SHARED = ("layers", "functional")
 
 

@@ -136,6 +136,30 @@ def predict(
 
 @app.command()
 @guarded
+def look(
+    words: Words = None,
+    target: Target = None,
+    task: Task = None,
+    out: Annotated[Path | None, typer.Option(help="The page; runs/look-DATA.html by default.")] = None,
+    files: With = None,
+    as_json: Json = False,
+) -> None:
+    """Examine data before learning: columns, classes, duplicates, drift, leakage, doubtful labels.
+
+    \b
+    Examples:
+      theta look digits
+      theta look housing.csv --target median_house_value
+    """
+    from thetastar.terminal import looking
+    from thetastar.terminal.words import Choices, include
+
+    include(files or [])
+    looking.look(words or [], Choices(target=target, task=task), out, as_json)
+
+
+@app.command()
+@guarded
 def compare(
     words: Words = None,
     models: Annotated[
