@@ -1,4 +1,4 @@
-"""Images by class in sub-folders."""
+"""Images by class in sub-folders, or with a table of labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import numpy as np
 
 from thetastar.data.arrays import arrays
 from thetastar.data.parquet_images import content_of
-from thetastar.data.prepare.pictures import load
+from thetastar.data.prepare.formats import ENDINGS
+from thetastar.data.prepare.labels import Kind, Labelled, names_files, read_labels, shown
+from thetastar.data.prepare.pictures import Pictures, load
 from thetastar.data.prepare.splitting import SPLITS
 from thetastar.data.prepare.targets import refuse_singles
 from thetastar.errors import UserError
@@ -30,25 +32,46 @@ class _Item:
     split: str | None
 
 
-def folder(*, path: str, size: Count | None = None) -> Source:
-    """Images from sub-folders named by class: path/cat/1.png, or path/train/cat/1.png beside valid and test folders.
+def folder(
+    *,
+    path: str,
+    size: Count | None = None,
+    labels: str | None = None,
+    file: str | None = None,
+    label: str | None = None,
+    mark: str | None = None,
+    task: Kind = "auto",
+    split_column: str | None = None,
+) -> Source:
+    """Images by class from sub-folders, path/cat/1.png or path/train/cat/1.png beside valid and test; or by a table.
 
-    Images of any size and mode are brought to the most common size, grey where all are grey, else colour. Files that
-    cannot be read are left out and named. Given splits are kept.
+    A table in the folder, such as labels.csv with columns file and label, gives each image a class, several classes
+    (with a mark between them) or a number. Images of any size and mode are brought to the most common size, grey where
+    all are grey, else colour. Files that cannot be read are left out and named. Given splits are kept.
 
     Args:
         path: of the folder.
         size: of the sides of all images in pixels; null takes the most common size, at most 256 on the longer side.
+        labels: the table's name; null takes the only table in the folder, where there is one.
+        file: its column of files, below the folder.
+        label: its column of labels.
+        mark: between several labels of an image; null looks for | ; and ,.
+        task: "auto" reads what the labels are off them.
+        split_column: its column of train, valid and test; null takes one called split, where there is one.
     """
     where = Path(path).expanduser()
-    items, others = _items(where)
-    title = where.resolve().name
-    names = [str(item.path.relative_to(where)) for item in items]
     said: list[str] = []
+    table = _table(where, labels)
+    if table is not None:
+        found = read_labels(where, table, file, label, said)
+        return _labelled(where, found, table.name, size, mark, task, split_column, said)
+    items, others, empty = _items(where)
+    title = where.resolve().name
     if others:
-        more = f" and {len(others) - 5:,} more" if len(others) > 5 else ""
-        said.append("left alone as no images: " + ", ".join(str(o.relative_to(where)) for o in others[:5]) + more)
-    pictures = load(_Files([item.path for item in items]), names, _content(where, items), size, said)
+        said.append("left alone as no images: " + shown([str(other.relative_to(where)) for other in others]))
+    if empty:
+        said.append("folders without images are no classes: " + shown([str(one.relative_to(where)) for one in empty]))
+    pictures = _pictures(where, [item.path for item in items], size, said)
     kept = [items[number] for number in pictures.kept]
     classes, codes, counts = np.unique([item.label for item in kept], return_inverse=True, return_counts=True)
     refuse_singles([str(name) for name in classes], counts, title)
@@ -61,8 +84,59 @@ def folder(*, path: str, size: Count | None = None) -> Source:
     return source
 
 
-def _items(where: Path) -> tuple[list[_Item], list[Path]]:
-    """Images with their class and split, in the order of their names; and the files that are no images."""
+def _pictures(where: Path, paths: Sequence[Path], size: int | None, said: list[str]) -> Pictures:
+    names = [str(path.relative_to(where)) for path in paths]
+    return load(_Files(paths), names, _content(where, paths), size, said)
+
+
+def _table(where: Path, labels: str | None) -> Path | None:
+    """The table of labels: as named, else the only one there is; beside folders of classes, where it names files."""
+    if labels is not None:
+        if not (where / labels).is_file():
+            raise UserError(f"no file {where / labels}", "the table of labels", "check data.labels")
+        return where / labels
+    found = [inner for inner in _inside(where) if inner.suffix.lower() in ENDINGS and inner.is_file()]
+    if _folders(where):
+        found = [one for one in found if names_files(one)]
+    if len(found) > 1:
+        several = shown([one.name for one in found])
+        raise UserError(f"{where} holds several tables ({several})", "one", "set data.labels=…")
+    return found[0] if found else None
+
+
+def _labelled(
+    where: Path,
+    found: Labelled,
+    table: str,
+    size: int | None,
+    mark: str | None,
+    task: Kind,
+    split_column: str | None,
+    said: list[str],
+) -> Source:
+    named = set(found.files)
+    others = [str(file.relative_to(where)) for file in _files(where) if file != where / table and file not in named]
+    if others:
+        said.append(f"{len(others):,} files are not in {table} and left out: {shown(others)}")
+    pictures = _pictures(where, found.files, size, said)
+    first: list[str] = []
+    targets, names = found.targets(pictures.kept, task, mark, first)
+    words = f"{pictures.digest} {targets.dtype} {targets.tobytes().hex()} {names}"
+    source = arrays(
+        inputs=pictures.images,
+        targets=targets,
+        task="classification" if names and targets.ndim == 1 else "multi-label" if names else "regression",
+        names=names,
+        given=found.given(pictures.kept, split_column),
+        title=where.resolve().name,
+        digest=hashlib.sha256(words.encode()).hexdigest()[:16],
+    )
+    source.said = [*first, *said]
+    return source
+
+
+def _items(where: Path) -> tuple[list[_Item], list[Path], list[Path]]:
+    """Images with their class and split, in the order of their names; files that are no images; folders without any."""
     from PIL import Image
 
     endings = set(Image.registered_extensions())
@@ -73,9 +147,13 @@ def _items(where: Path) -> tuple[list[_Item], list[Path]]:
     else:
         groups = [(label, None) for label in top]
     items: list[_Item] = []
-    others: list[Path] = []
+    others = [file for file in _inside(where) if file.is_file()]
+    empty: list[Path] = []
     for label, split in groups:
-        for file in _files(label):
+        inside = list(_files(label))
+        if not any(file.suffix.lower() in endings for file in inside):
+            empty.append(label)
+        for file in inside:
             if file.suffix.lower() in endings:
                 items.append(_Item(file, label.name, split))
             else:
@@ -88,7 +166,7 @@ def _items(where: Path) -> tuple[list[_Item], list[Path]]:
         raise UserError(
             f"{where} has images of one class ({items[0].label})", "at least two sub-folders", "add a class"
         )
-    return items, others
+    return items, others, empty
 
 
 def _folders(where: Path) -> list[Path]:
@@ -114,12 +192,12 @@ def _files(where: Path) -> Iterator[Path]:
             yield inner
 
 
-def _content(where: Path, items: Sequence[_Item]) -> str:
+def _content(where: Path, paths: Sequence[Path]) -> str:
     """A hash of names, sizes and times of change: reading every file would take as long as decoding it."""
     digest = hashlib.sha256(str(where.resolve()).encode())
-    for item in items:
-        facts = os.stat(item.path)
-        digest.update(f"{item.path.relative_to(where)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+    for path in paths:
+        facts = os.stat(path)
+        digest.update(f"{path.relative_to(where)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
