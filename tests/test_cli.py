@@ -372,6 +372,34 @@ def test_compare_prints_a_verdict_and_goes_on_where_it_was(theta: Callable[..., 
     refused(theta(*words), "compare.json is damaged")
 
 
+def test_an_interrupted_comparison_keeps_what_is_done_and_the_same_command_finishes_it(
+    theta: Callable[..., Said],
+) -> None:
+    """The second learner is interrupted in its first seed; what was finished is judged, kept and not trained again."""
+    Path("own.py").write_text(OWN.replace("t.step == 4", "t.step == 4 and t.steps == 6"))  # not in the probe before it
+    learners = ["softmax", "mlp"]
+    for name in learners:
+        recipe = {"data": "blobs", "model": name}
+        if name == "mlp":
+            recipe["method"] = {"name": "own", "marker": str(Path("stop").resolve())}
+        Path(f"{name}.yaml").write_text(yaml.safe_dump(recipe))
+    files = ",".join(f"{name}.yaml" for name in learners)
+    words = ["compare", "blobs", "--recipes", files, "--with", "own.py", "--seeds", "2", "--steps", "6", "--no-resplit"]
+    stopped = theta(*words, "--json")
+    assert stopped.code == 130
+    assert stopped.err.splitlines()[-1] == "theta: interrupted; the same command goes on from here"
+    verdict = json.loads(stopped.out)
+    assert verdict["partial"]
+    assert [(row["state"], row["seeds"]) for row in verdict["rows"]] == [("unfinished", [0]), ("unfinished", [])]
+    assert any("softmax 1, MLP 0" in sentence for sentence in verdict["sentences"])
+    kept = {path: path.read_bytes() for path in Path("runs").rglob("model.safetensors")}
+    assert len(kept) == 1
+    whole = json.loads(theta(*words, "--json").out)
+    assert not whole["partial"]
+    assert [(row["state"], row["seeds"]) for row in whole["rows"]] == [("finished", [0, 1])] * 2
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from thetastar.outer import wording
 from thetastar.outer.verdict import Question, Row, Verdict, grade, judge
@@ -146,6 +149,23 @@ def test_the_matrix_is_antisymmetric_and_the_table_has_every_learner():
     assert found.table().row_count == 3
     assert found.matrix().row_count == 2
     assert list(found.table().columns[0].cells) == ["CNN", "MLP", "svm"]
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 200])
+def test_a_narrow_terminal_shows_fewer_columns_and_folds_no_figure(width):
+    found = verdict_of(right_or_wrong({"mlp": 0.5, "cnn": 0.9, "knn": 0.6, "softmax": 0.55}), question())
+    page = Console(width=width, file=io.StringIO())
+    page.print(found.table(width))
+    page.print(found.matrix(width))
+    lines = page.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    for row in found.ranked:
+        assert any(wording.quality(row, found) in line for line in lines)
+    for better, worse in itertools.combinations(found.ranked, 2):
+        assert any(wording.mark(found.pair(better.name, worse.name), found) in line for line in lines)
+    shown = lines[2]
+    left_out = " ".join(lines).partition("for want of width:")[2]
+    assert all(head in shown or head in left_out for head in wording.columns(found) if head != "tuned")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ and report.html. It is continued from what is found there.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from thetastar.defaults import completed, data_spec, open_stream
 from thetastar.errors import UserError
 from thetastar.hardware import provenance
 from thetastar.outcome import Outcome
-from thetastar.outer import noise, tuning
+from thetastar.outer import noise, tuning, wording
 from thetastar.outer.folder import Folder
 from thetastar.outer.learners import COLUMN_OF, Learner, default_measures, gather
 from thetastar.outer.progress import Overall, duration, expected_seconds
@@ -31,6 +32,7 @@ from thetastar.protocols import Stream
 from thetastar.recipe import Recipe
 from thetastar.watch import Watch
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 SMALL = 1000  # rows below which a new split a seed is the default
 
 
@@ -167,6 +169,8 @@ class Comparison:
         try:
             act()
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise  # no fault of the learner: what is finished is kept, and the same command goes on
             row.state = "failed"
             row.reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             self.folder.failed(learner.name, traceback.format_exc())
@@ -200,8 +204,11 @@ class Comparison:
         kind = "each on a split of its own" if q.resplit else "all on one split"
         tuned = f", {q.trials} tuning trials each" if q.trials else ", nothing tuned"
         names = ", ".join(learner.name for learner in self.learners)
-        self.watch.say(f"comparing {names}: {len(self.learners)} learners × {q.seeds} seeds, {kind}{tuned}")
-        self.watch.say(f"{sum(left.values())} trainings to do, about {duration(seconds)}")
+        size = f"{wording.counted(len(self.learners), 'learner')} × {wording.counted(q.seeds, 'seed')}"
+        self.watch.say(f"comparing {names}: {size}, {kind}{tuned}")
+        to_do = sum(left.values())
+        cost = f"{wording.counted(to_do, 'training')} to do, about {duration(seconds)}"
+        self.watch.say(cost if to_do else "nothing left to train")
         return Overall(self.watch, seconds)
 
     def probe(self, learner: Learner) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from thetastar.functional.display import fragment
 from thetastar.functional.jsonable import strict
 from thetastar.outer import statistics
 from thetastar.outer.statistics import ALPHA, Array, Settle, Spread
@@ -144,17 +145,25 @@ class Verdict:
     def sentence(self) -> str:
         return " ".join(self.sentences())
 
-    def table(self) -> Table:
-        """One row a learner, for the terminal."""
+    def table(self, width: int | None = None) -> Table:
+        """One row a learner, for a terminal of so many columns."""
         from thetastar.outer import wording
 
-        return wording.table(self)
+        return wording.table(self, width)
 
-    def matrix(self) -> Table:
-        """Every learner against every other, for the terminal."""
+    def matrix(self, width: int | None = None) -> Table:
+        """Every learner against every other, for a terminal of so many columns."""
         from thetastar.outer import wording
 
-        return wording.matrix(self)
+        return wording.matrix(self, width)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the verdict in words, then a row a learner."""
+        from thetastar.outer import wording
+
+        said = wording.sentences(self) or [""]
+        rows = [wording.cells(row, self) for row in self.ranked]
+        return fragment(said[0], said[1:], wording.columns(self), rows)
 
     def to_html(self, path: str | Path) -> Path:
         """A self-contained page; returns its path."""

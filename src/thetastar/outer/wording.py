@@ -46,6 +46,11 @@ def listed(names: Sequence[str], joint: str = "and") -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """'1 seed', '1,000 trainings'."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def figure(value: float | None, digits: int = 3) -> str:
     """A number with so many significant digits, thousands separated; – where there is none."""
     if value is None or not math.isfinite(value):
@@ -148,11 +153,12 @@ def overall(verdict: Verdict) -> str:
 
 def basis(verdict: Verdict) -> list[str]:
     """What the verdict rests on and speaks of."""
-    q = verdict.question
+    q, ranked = verdict.question, verdict.ranked
     lines: list[str] = []
     if verdict.partial:
-        lines.append("Partial: it was interrupted, and only finished seeds count; the same command continues.")
-    if q.seeds == 1:
+        done = ", ".join(f"{spoken(row.name)} {len(row.seeds)}" for row in verdict.rows)
+        lines.append(f"Partial: of {counted(q.seeds, 'seed')} these are finished: {done}; the same command continues.")
+    if max((len(row.seeds) for row in ranked), default=q.seeds) == 1:
         lines.append("One seed: this speaks of these trained stars, not of the methods behind them.")
     elif q.resplit:
         lines.append(
@@ -227,23 +233,37 @@ def short(value: object) -> str:
     return figure(value) if isinstance(value, float) else str(value)
 
 
-def table(verdict: Verdict) -> Table:
+def table(verdict: Verdict, width: int | None = None) -> Table:
+    """Learners as rows; in a width that is given, as many columns as fit it."""
     from rich.table import Table
 
-    heads = columns(verdict)
+    heads, lines = columns(verdict), [cells(row, verdict) for row in verdict.ranked]
+    kept = fitting(heads, lines, width, bool(verdict.question.trials))
     made = Table(title=verdict.question.title, title_justify="left", caption_justify="left")
-    for number, name in enumerate(heads):
-        left = number == 0 or name == "tuned"
-        made.add_column(name, justify="left" if left else "right", overflow="fold", max_width=32 if number else None)
-    for row in verdict.ranked:
-        made.add_row(*cells(row, verdict))
+    for place in kept:
+        left = place == 0 or heads[place] == "tuned"
+        widest = 32 if place else None
+        made.add_column(heads[place], justify="left" if left else "right", overflow="fold", max_width=widest)
+    for line in lines:
+        made.add_row(*(line[place] for place in kept))
     for row in verdict.rows:
         if row.quality is None:
-            made.add_row(
-                spoken(row.name), f"{row.state}: {row.reason}" if row.reason else row.state, *[""] * (len(heads) - 2)
-            )
-    made.caption = verdict.question.noise and f"noise: {verdict.question.noise}"
+            reason = f"{row.state}: {row.reason}" if row.reason else row.state
+            made.add_row(spoken(row.name), reason, *[""] * (len(kept) - 2))
+    left_out = [head for place, head in enumerate(heads) if place not in kept and head != "tuned"]
+    noise = [f"noise: {verdict.question.noise}"] if verdict.question.noise else []
+    narrow = [f"in the report, for want of width: {', '.join(left_out)}"] if left_out else []
+    made.caption = "\n".join([*noise, *narrow]) or None
     return made
+
+
+def fitting(heads: Sequence[str], lines: Sequence[Sequence[str]], width: int | None, tuned: bool) -> list[int]:
+    """Places of the columns to show: costs go first where there is no room, then further measures."""
+    widths = [max(len(text) for text in column) + 3 for column in zip(heads, *lines, strict=True)]
+    kept = [place for place, head in enumerate(heads) if tuned or head != "tuned"]
+    while width is not None and len(kept) > 2 and sum(widths[place] for place in kept) + 1 > width:
+        kept.pop()
+    return kept
 
 
 def mark(pair: Pair | None, verdict: Verdict) -> str:
@@ -255,7 +275,8 @@ def mark(pair: Pair | None, verdict: Verdict) -> str:
     return f"{sign} {'−' if pair.difference < 0 and pair.outcome == 'open' else ''}{text}"
 
 
-def matrix(verdict: Verdict) -> Table:
+def matrix(verdict: Verdict, width: int | None = None) -> Table:
+    """Every learner against every other; where that is too wide, a line a pair."""
     from rich.table import Table
 
     unit = "points" if verdict.binary else head(verdict.question.measure)
@@ -264,13 +285,22 @@ def matrix(verdict: Verdict) -> Table:
         f"difference in {unit} ± half the 95% interval of the pair alone; "
         "verdicts count all pairs (Holm); ? = not enough evidence"
     )
-    made.add_column("")
     names = [row.name for row in verdict.ranked]
+    marks = {(a, b): mark(verdict.pair(a, b), verdict) for a in names for b in names if a != b}
+    widest = [max([len(spoken(b)), *(len(marks[a, b]) for a in names if a != b)]) + 3 for b in names]
+    if width is not None and max(len(spoken(name)) for name in names) + 4 + sum(widest) > width:
+        made.title = "first against second"
+        made.add_column("pair", overflow="fold")
+        made.add_column("verdict", justify="right")
+        for a, b in itertools.combinations(names, 2):
+            made.add_row(f"{spoken(a)}, {spoken(b)}", marks[a, b])
+        return made
+    made.add_column("")
     for name in names:
         made.add_column(spoken(name), justify="right")
     for first in names:
         made.add_row(
             spoken(first),
-            *[("" if first == second else mark(verdict.pair(first, second), verdict)) for second in names],
+            *["" if first == second else marks[first, second] for second in names],
         )
     return made

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
-from thetastar.terminal.console import aside, print_json, show
+from thetastar.terminal.console import aside, print_json, room, show
 from thetastar.terminal.failures import INTERRUPTED, fail
 from thetastar.terminal.words import Choices, agree, recipe_file, split, with_answers
 
@@ -99,10 +99,10 @@ def tell(verdict: Verdict, place: Path, as_json: bool) -> None:
         print_json({**verdict.to_json(), "sentences": verdict.sentences(), "report": str(place / "report.html")})
         return
     show("")
-    show(verdict.table())
+    show(verdict.table(room()))
     if verdict.pairs:
         show("")
-        show(verdict.matrix())
+        show(verdict.matrix(room()))
     show("")
     for sentence in verdict.sentences():
         show(sentence)

@@ -27,6 +27,11 @@ def show(what: RenderableType) -> None:
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
+def room() -> int | None:
+    """Columns of the terminal; a pipe has no limit."""
+    return Console().width if sys.stdout.isatty() else None
+
+
 def aside() -> Console:
     """For what is said on the way."""
     return Console(file=sys.stderr, width=None if sys.stderr.isatty() else WHOLE_LINES, highlight=False)
