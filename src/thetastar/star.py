@@ -17,6 +17,7 @@ from thetastar.defaults import completed, open_for, open_stream, with_target
 from thetastar.distribution import World
 from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
+from thetastar.functional.display import of_measures
 from thetastar.functional.keys import seeded
 from thetastar.hardware import choose_device, provenance
 from thetastar.protocols import Batch, Clock, Program, Schema, Source, Split, Stream
@@ -60,6 +61,13 @@ class Star:
     def parameters(self) -> int:
         """Numbers that f was free to choose."""
         return sum(p.numel() for p in self.program.f.parameters())
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what was learnt by what, and how well."""
+        parts = (self.recipe.model, self.recipe.method, self.recipe.algorithm)
+        names = " · ".join(registry.as_spec(part, "recipe")["name"] for part in parts)
+        facts = f"{self.parameters:,} parameters, {self.facts.get('steps', 0):,} steps, seed {self.recipe.seed}"
+        return of_measures(f"θ* {names}", [facts], self.measures)
 
     @property
     def device(self) -> torch.device:

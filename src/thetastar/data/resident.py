@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from thetastar.errors import UserError
+from thetastar.functional.display import of_stream
 from thetastar.functional.keys import generator
 from thetastar.functional.splits import split_rows
 from thetastar.protocols import Act, Augment, Batch, Clock, Source, Split, Stream
@@ -65,6 +66,9 @@ class resident(Stream):
     @property
     def fingerprint(self) -> str:
         return self.source.fingerprint
+
+    def _repr_html_(self) -> str:
+        return of_stream(self.source.name, self)
 
     def size(self, split: Split) -> int:
         return len(self.rows[split])

@@ -10,6 +10,7 @@ import torch
 from thetastar.data.augment.noise import noise
 from thetastar.data.augment.shift import shift
 from thetastar.data.resident import resident
+from thetastar.functional.display import of_stream
 from thetastar.protocols import Act, Augment, Batch, Clock, Field, Schema, Source, Split, Stream
 
 __all__: list[str] = []
@@ -36,6 +37,9 @@ class Wrapping(Stream):
     @property
     def fingerprint(self) -> str:
         return self.inner.fingerprint
+
+    def _repr_html_(self) -> str:
+        return of_stream(f"{type(self).__name__} of {self.source.name}", self)
 
     def size(self, split: Split) -> int:
         return self.inner.size(split)
