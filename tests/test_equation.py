@@ -19,6 +19,7 @@ from thetastar.errors import UserError
 from thetastar.protocols import Clock
 from thetastar.recipe import Recipe
 from thetastar.run import Run
+from thetastar.selection import Best
 from thetastar.watch import Watch
 
 
@@ -258,3 +259,24 @@ def test_asking_which_batch_was_skipped_leaves_an_environment_alone() -> None:
     after = stream.state_dict()
     assert after["written"] == before["written"]
     assert torch.equal(after["state"], before["state"])
+
+
+@pytest.mark.parametrize("last", [4, 7, 12])
+def test_the_best_is_chosen_among_the_last_weights_too_where_time_was_up(last: int, monkeypatch) -> None:
+    judged: list[int] = []
+    see = Best.see
+
+    def noted(self, values, step, epoch, program) -> bool:
+        judged.append(step)
+        return see(self, values, step, epoch, program)
+
+    def spent(training) -> bool:
+        training.stopped |= training.step >= last
+        return training.stopped
+
+    monkeypatch.setattr(Best, "see", noted)
+    monkeypatch.setattr(equation, "spent", spent)
+    asked = recipe(budget={"epochs": 40}, engine={"keep": "best", "evaluations": 20, "precision": "float32"})
+    outcome = equation.fit(asked)
+    assert judged[-1] == last == outcome.facts["steps"]
+    assert len(judged) == len(set(judged)), "no weights are judged twice"

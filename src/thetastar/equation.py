@@ -185,7 +185,7 @@ class Training:
         """Settle on the weights, let the method consolidate, judge the result on valid."""
         t, epoch = self.clock(), -(-self.step // self.windows)
         with self.judged(t):
-            if self.best.active and self.moves and self.step == self.steps:
+            if self.best.active and self.moves and self.best.seen != self.step:
                 values, _ = evaluate(self.whole, self.stream, "valid", self.recipe.measures, t)
                 self.best.see(values, self.step, epoch, self.whole)
             settled = self.best.weights or cpu_copy(self.whole.state_dict())

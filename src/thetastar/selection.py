@@ -30,13 +30,14 @@ class Best:
             )
         self.higher = bool(self.active and registry.load("measures", str(self.monitor)).higher_is_better)
         self.value, self.epoch, self.step, self.waited = math.nan, 0, 0, 0
+        self.seen = -1  # the step whose weights were judged last
         self.weights: dict[str, Tensor] = {}
 
     def see(self, values: Values, step: int, epoch: int, program: Program) -> bool:
         """Take in an evaluation; True where training should stop."""
         if not self.active:
             return False
-        value = values[str(self.monitor)]
+        self.seen, value = step, values[str(self.monitor)]
         better = math.isnan(self.value) or (value > self.value if self.higher else value < self.value)
         if better and not math.isnan(value):
             self.value, self.epoch, self.step, self.waited = value, epoch, step, 0
