@@ -13,7 +13,21 @@ import typer
 from thetastar import __version__
 from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
 from thetastar.terminal.kinds import KINDS
-from thetastar.terminal.options import Amount, Epochs, Json, RunFolder, Seconds, Steps, Target, Task, With, Words
+from thetastar.terminal.options import (
+    Amount,
+    Epochs,
+    Group,
+    Json,
+    RunFolder,
+    Seconds,
+    SplitColumn,
+    Steps,
+    Target,
+    Task,
+    Time,
+    With,
+    Words,
+)
 
 app = typer.Typer(
     name="theta",
@@ -44,6 +58,9 @@ def fit(
     algorithm: Annotated[str | None, typer.Option(help="See theta list algorithms.")] = None,
     target: Target = None,
     task: Task = None,
+    group: Group = None,
+    time: Time = None,
+    split_column: SplitColumn = None,
     seed: Annotated[int | None, typer.Option(help="Of all randomness.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Train so many runs, from --seed on.")] = 1,
     budget: Amount = None,
@@ -73,6 +90,7 @@ def fit(
     from thetastar.terminal.words import Choices, include, recipe_of
 
     include(files or [])
+    rows = {"group": group, "time": time, "split_column": split_column}
     choices = Choices(
         recipe=recipe,
         model=model,
@@ -80,6 +98,7 @@ def fit(
         algorithm=algorithm,
         target=target,
         task=task,
+        **rows,
         seed=seed,
         amount=budget,
         epochs=epochs,
@@ -172,6 +191,9 @@ def compare(
     trials: Annotated[int, typer.Option(min=0, help="Tuning trials of each learner, judged on valid.")] = 0,
     target: Target = None,
     task: Task = None,
+    group: Group = None,
+    time: Time = None,
+    split_column: SplitColumn = None,
     budget: Amount = None,
     epochs: Epochs = None,
     steps: Steps = None,
@@ -192,7 +214,9 @@ def compare(
     from thetastar.terminal.words import Choices, include, names
 
     include(files or [])
-    choices = Choices(target=target, task=task, amount=budget, epochs=epochs, steps=steps, seconds=seconds)
+    rows = {"group": group, "time": time, "split_column": split_column}
+    spent = {"amount": budget, "epochs": epochs, "steps": steps, "seconds": seconds}
+    choices = Choices(target=target, task=task, **rows, **spent)
     terms = comparing.Terms(
         models=names(models, "--models"),
         methods=names(methods, "--methods"),

@@ -17,6 +17,9 @@ With = Annotated[
 ]
 Target = Annotated[str | None, typer.Option(help="Column to predict.")]
 Task = Annotated[str | None, typer.Option(help="classification or regression, where the inferred task is wrong.")]
+Group = Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows of one value stay together in one split.")]
+Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="Train on the earliest rows, test on the latest.")]
+SplitColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Its words name the split of each row.")]
 Amount = Annotated[
     str | None,
     typer.Option("--budget", metavar="AMOUNT", help='Of training: "20 epochs", "1000 steps" or "60 s".'),

@@ -12,7 +12,14 @@ from thetastar import registry
 from thetastar.errors import UserError, nearest
 from thetastar.recipe import Recipe
 
-NAMED = ("model", "method", "algorithm", "seed", "data.target", "data.task")  # what options and words both can say
+ANSWERS = ("target", "task", "group", "time", "split_column")  # options about a table
+NAMED = (
+    "model",
+    "method",
+    "algorithm",
+    "seed",
+    *(f"data.{name}" for name in ANSWERS),
+)  # what options and words both say
 LETTERS = {part.name for part in fields(Recipe)}
 UNITS = {"epochs": ("epoch", "epochs"), "steps": ("step", "steps"), "seconds": ("s", "sec", "second", "seconds")}
 
@@ -27,6 +34,9 @@ class Choices:
     algorithm: str | None = None
     target: str | None = None
     task: str | None = None
+    group: str | None = None
+    time: str | None = None
+    split_column: str | None = None
     seed: int | None = None
     amount: str | None = None
     epochs: float | None = None
@@ -101,7 +111,7 @@ def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
     recipe = given or Recipe(data=None)
     if data is not None:
         recipe = recipe.replace(data=with_answers(data, choices))
-    elif choices.target or choices.task:
+    elif any(getattr(choices, name) for name in ANSWERS):
         recipe = recipe.replace(data=with_answers(recipe.data, choices))
     named = {
         name: value
@@ -115,7 +125,9 @@ def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
 
 def agree(assignments: Sequence[str], choices: Choices) -> None:
     """Refuse to guess which of two is meant: `--model cnn model=mlp`."""
-    options = {name: f"--{name} {value}" for name, value in vars(choices).items() if value is not None}
+    options = {
+        name: f"--{name.replace('_', '-')} {value}" for name, value in vars(choices).items() if value is not None
+    }
     said = {path: options[path.removeprefix("data.")] for path in NAMED if path.removeprefix("data.") in options}
     for name in {"amount", *UNITS} & set(options):
         said["budget"] = options[name].replace("--amount", "--budget")
@@ -127,8 +139,8 @@ def agree(assignments: Sequence[str], choices: Choices) -> None:
 
 
 def with_answers(data: Any, choices: Choices) -> Any:
-    """The data with the column to predict and the kind of task, where the user names them."""
-    answers = {key: value for key in ("target", "task") if (value := getattr(choices, key)) is not None}
+    """The data with the column to predict, the kind of task and how to split, where the user names them."""
+    answers = {key: value for key in ANSWERS if (value := getattr(choices, key)) is not None}
     if not answers:
         return data
     spec = dict(data) if isinstance(data, Mapping) else {"name": data}
