@@ -175,6 +175,13 @@ def test_flipped_labels_are_the_top_suspects(seed):
     assert not set(found.rows) & set(subject.splits["test"])
 
 
+def test_a_model_that_only_guesses_disputes_nothing():
+    frame = clean(rows=200).assign(y=np.random.default_rng(5).integers(0, 2, 200))
+    section = label_noise(of(frame))
+    assert not section.findings
+    assert "too little" in section.said[0]
+
+
 def test_a_target_with_a_slip_of_the_pen_is_a_suspect():
     frame = clean(number=True, rows=200)
     row = int(of(frame).labelled[5])

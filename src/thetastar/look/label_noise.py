@@ -18,6 +18,7 @@ FEWEST = 50
 LARGE = 5000  # rows from which three folds and fewer trees do
 FAR = 6.0  # robust standard deviations of a residual
 CLEAR = 0.5  # p(other) − p(given) that makes a row suspect where no threshold is reached
+TELLING = 0.3  # of the way from guessing to certainty that a model must come before its word counts
 NOTABLE = 0.03  # share of suspects that is worth more than a glance
 
 
@@ -50,7 +51,12 @@ def label_noise(subject: Subject) -> Section | None:
     labels = subject.labels[rows]
     if not subject.names:
         return _far_numbers(subject, rows, x, labels.astype(float), looked)
-    found = disputed(out_of_fold(x, labels.astype(int)), labels.astype(int))
+    probabilities = out_of_fold(x, labels.astype(int))
+    right, base = (probabilities.argmax(1) == labels).mean(), np.bincount(labels).max() / len(labels)
+    if right - base < TELLING * (1 - base):
+        said = f"The columns say too little of the label to dispute any (right in {right:.1%}, guessing {base:.1%})."
+        return Section(name="Label suspects", looked_at=looked, said=(said,))
+    found = disputed(probabilities, labels.astype(int))
     names = subject.names
     table = [
         (int(rows[i]), names[int(labels[i])], float(given), names[int(guess)], float(other))

@@ -156,5 +156,5 @@ def _of_images(subject: Subject) -> Section:
     return Section(
         name="Images",
         looked_at=f"all {subject.count:,} images, as they are trained on",
-        said=(f"{subject.count:,} images of {width}×{height} pixels, {colour}", *subject.said),
+        said=(f"{subject.count:,} images of {width}×{height} pixels, {colour}",),
     )
