@@ -143,21 +143,28 @@ def test_early_stopping_restores_the_best_weights_and_names_the_epoch() -> None:
     assert outcome.values["nll"] == pytest.approx(value, rel=1e-6)
 
 
-@pytest.mark.shows("O9")
 def test_averaged_weights_are_the_moving_average_of_the_path() -> None:
-    """θ̄ ← d θ̄ + (1 − d) θ from θ₀, recomputed from a run without averaging."""
+    """θ̄ ← d θ̄ + (1 − d) θ from θ₀ with d = min(0.3, (1 + t)/(10 + t)), recomputed from a run without averaging."""
     plain = recipe(model={"name": "mlp", "widths": [8]}, algorithm={"name": "sgd", "lr": 0.05, "schedule": None})
     path: list[dict[str, torch.Tensor]] = []
     for steps in range(1, 6):
         path.append(weights(equation.fit(plain.replace(budget={"steps": steps}))))
     stream = open_stream(plain.data)
     average = dict(equation.assemble(completed(plain, stream), stream.schema).state_dict())
-    for point in path:
-        average = {key: 0.8 * average[key].double() + 0.2 * point[key].double() for key in average}
-    asked = plain.replace(algorithm={"name": "sgd", "lr": 0.05, "schedule": None, "ema": 0.8}, budget={"steps": 5})
+    for t, point in enumerate(path):
+        decay = min(0.3, (1 + t) / (10 + t))
+        average = {key: decay * average[key].double() + (1 - decay) * point[key].double() for key in average}
+    asked = plain.replace(algorithm={"name": "sgd", "lr": 0.05, "schedule": None, "ema": 0.3}, budget={"steps": 5})
     found = weights(equation.fit(asked))
     for key in ("f.hidden.0.weight", "f.head.bias"):
         torch.testing.assert_close(found[key].double(), average[key], rtol=1e-5, atol=1e-7)
+
+
+def test_averaged_weights_are_usable_after_a_short_run() -> None:
+    algorithm = {"name": "adamw", "lr": 0.01}
+    live = equation.fit(recipe(algorithm=algorithm, budget={"epochs": 15}))
+    average = equation.fit(recipe(algorithm={**algorithm, "ema": 0.999}, budget={"epochs": 15}))
+    assert average.values["accuracy"] >= live.values["accuracy"] - 0.1
 
 
 def test_seconds_become_steps_once_and_end_between_batches() -> None:

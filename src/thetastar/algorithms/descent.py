@@ -34,7 +34,8 @@ class Descent(Algorithm):
         lr: peak step size η.
         schedule: its share of the peak over the run; None is constant.
         clip: rescale the gradient to at most this norm; None leaves it.
-        ema: decay of the moving average of the weights that is evaluated instead of the live ones; None for none.
+        ema: decay of the moving average of the weights that is evaluated instead of the live ones, at most
+            (1 + t) / (10 + t) at step t; None for none.
     """
 
     def __init__(self, *, lr: float, schedule: Schedule | None, clip: float | None, ema: float | None) -> None:
@@ -77,7 +78,8 @@ class Descent(Algorithm):
             aux.log["gradient_norm"] = clip(grads, self.clip, move.stacked)
         self._step(state.optimiser, aux.finite)
         if self.ema is not None:
-            follow(list(state.average.values()), state.parameters, self.ema)
+            # a young average forgets faster, or the initial weights would weigh on every short run
+            follow(list(state.average.values()), state.parameters, min(self.ema, (1 + t.step) / (10 + t.step)))
         return aux
 
     def _step(self, optimiser: torch.optim.Optimizer, allowed: Tensor) -> None:

@@ -25,7 +25,7 @@ class onecycle(Schedule):
         self.rise, self.initial, self.final = rise, initial, final
 
     def factor(self, t: Clock) -> float:
-        top, end = self.rise * t.steps - 1, t.steps - 1
+        top, end = max(self.rise * t.steps - 1, 0.0), t.steps - 1
         if t.step < top:
             return _between(self.initial, 1.0, t.step / top)
         return _between(1.0, self.final, (t.step - top) / max(end - top, 1e-9))
