@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thetastar.functional.display import fragment
-from thetastar.functional.display import fragment
 from thetastar.functional.jsonable import strict
 from thetastar.outer import statistics
 from thetastar.outer.statistics import ALPHA, Array, Settle, Spread
@@ -157,14 +156,6 @@ class Verdict:
         from thetastar.outer import wording
 
         return wording.matrix(self, width)
-
-    def _repr_html_(self) -> str:
-        """In a notebook: the verdict in words, then a row a learner."""
-        from thetastar.outer import wording
-
-        said = wording.sentences(self) or [""]
-        rows = [wording.cells(row, self) for row in self.ranked]
-        return fragment(said[0], said[1:], wording.columns(self), rows)
 
     def _repr_html_(self) -> str:
         """In a notebook: the verdict in words, then a row a learner."""
