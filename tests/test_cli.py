@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -276,7 +277,7 @@ def test_every_opening_of_the_test_split_is_recorded(theta: Callable[..., Said])
     assert np.load("run/columns/test.accuracy.npy").mean() == pytest.approx(loaded.measures["test"]["accuracy"])
 
 
-def test_predictions_are_those_of_the_star(theta: Callable[..., Said]) -> None:
+def test_predictions_are_those_of_the_star(theta: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     frame = pd.DataFrame({"a": random.normal(size=80), "b": random.normal(size=80), "c": random.choice(["x", "y"], 80)})
     frame["label"] = np.where(frame["a"] > 0, "up", "down")
@@ -290,13 +291,8 @@ def test_predictions_are_those_of_the_star(theta: Callable[..., Said]) -> None:
     assert lines[0] == ["prediction", "p(down)", "p(up)"]
     expected = loaded.predict_proba(frame.drop(columns="label"))
     assert np.array([line[1:] for line in lines[1:]], dtype=float) == pytest.approx(expected, abs=1e-6)
-    piped = subprocess.run(
-        [sys.executable, "-m", "thetastar.cli", "predict", "run", "-", "--proba"],
-        input=Path("new.csv").read_bytes(),
-        capture_output=True,
-        check=True,
-    )
-    assert piped.stdout.decode() == said.out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path("new.csv").read_bytes())))
+    assert theta("predict", "run", "-", "--proba").out == said.out
     assert [line[0] for line in lines[1:]] == list(loaded.predict(frame.drop(columns="label")))
     assert np.mean(np.array([line[0] for line in lines[1:]]) == frame["label"]) > 0.9
 
@@ -568,10 +564,10 @@ def test_a_closed_pipe_ends_the_command_quietly() -> None:
 
 def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "thetastar.cli", "fit", "nowhere.csv"],
+        [sys.executable, "-m", "thetastar.cli", "list", "modls"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    refused(Said(done.returncode, done.stdout, done.stderr), "nowhere.csv")
+    refused(Said(done.returncode, done.stdout, done.stderr), "modls")

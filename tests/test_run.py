@@ -164,14 +164,12 @@ def test_kill_and_resume_on_the_command_line(tmp_path: Path) -> None:
         "bars --with mortal.py --model mortal model.marker=gone data.augment=[noise] --steps 12 engine.checkpoint=1e-9"
     )
 
-    def theta(line: str) -> int:
-        command = [sys.executable, "-m", "thetastar.cli", *line.split()]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode
-
-    assert theta(f"fit {words} --out run") == -signal.SIGKILL
-    assert theta("fit --resume run --with mortal.py") == 0
+    command = [sys.executable, "-m", "thetastar.cli", "fit", *words.split(), "--out", "run"]
+    killed = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
+        assert cli.main(["fit", "--resume", "run", "--with", "mortal.py"]) == 0
         assert cli.main(["fit", *words.split(), "--out", "whole"]) == 0
     assert sha(tmp_path / "run") == sha(tmp_path / "whole")
 
