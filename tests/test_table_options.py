@@ -34,7 +34,7 @@ def visits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("--group", "patient", "whole groups, split seed 0"),
         ("--time", "day", "in order of time"),
-        ("--split-column", "part", "test and train and valid as given"),
+        ("--split-column", "part", "train, valid, test as given"),
     ],
 )
 def test_fit_splits_as_asked(visits: Path, option: str, column: str, line: str) -> None:

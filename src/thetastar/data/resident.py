@@ -56,10 +56,10 @@ class resident(Stream):
         self.drop_last, self.augment = drop_last, augment
         self.device = torch.device("cpu")
         self._index = {name: torch.from_numpy(rows) for name, rows in self.rows.items()}
-        given = sorted(source.given or {})
+        given = [name for name in self.rows if name in (source.given or {})]
         how = "whole groups" if source.groups is not None else "stratified" if source.strata is not None else "random"
         how = "in order of time" if source.times is not None else f"{how}, split seed {split_seed}"
-        how = f"{' and '.join(given)} as given" + (f", {how}" if len(given) < 3 else "") if given else how
+        how = f"{', '.join(given)} as given" + (f", {how}" if len(given) < 3 else "") if given else how
         counts = " / ".join(f"{len(self.rows[name]):,} {name}" for name in ("train", "valid", "test"))
         self.said.append(f"{counts} examples ({how})")
 
