@@ -22,7 +22,7 @@ from thetastar.hardware import provenance
 from thetastar.recipe import Recipe
 
 MARGIN = 0.2  # points
-EPOCHS = {"mlp": 10, "cnn": 2}
+EPOCHS = {"mlp": 10, "cnn": 1}
 
 
 def accuracies(model: str, seeds: int) -> dict[str, list[float]]:
