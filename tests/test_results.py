@@ -1,0 +1,40 @@
+"""Recorded results say what their own numbers say, and the recipes behind them still exist."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from thetastar import registry
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_the_default_precision_is_equivalent_to_float32_over_ten_seeds(model: str) -> None:
+    """Two one-sided t-tests, recomputed from the recorded accuracies."""
+    found = json.loads((RESULTS / "precision.json").read_text())["results"][model]
+    pairs = list(zip(found["accuracy"]["bf16"], found["accuracy"]["float32"], strict=True))
+    assert len(pairs) >= 10
+    differences = [bf16 - float32 for bf16, float32 in pairs]
+    mean, error = statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
+    too_low = stats.t.sf((mean + 0.2) / error, len(differences) - 1)
+    too_high = stats.t.cdf((mean - 0.2) / error, len(differences) - 1)
+    assert max(too_low, too_high) < 0.05
+    assert found["equivalent"]
+
+
+def test_tables_are_within_reach_of_boosting_over_five_seeds() -> None:
+    """The recorded means, recomputed: within 3% of its RMSE on housing, within 1 point of its accuracy on adult."""
+    recorded = json.loads((RESULTS / "tables.json").read_text())
+    for data, within in (("housing", lambda a, b: a <= 1.03 * b), ("adult", lambda a, b: a >= b - 0.01)):
+        runs = [run for run in recorded["runs"] if run["data"] == data]
+        assert len({run["seed"] for run in runs}) >= 5
+        ours, boosting = (statistics.mean(run[name] for run in runs) for name in ("ours", "boosting"))
+        assert within(ours, boosting)
+        for run in runs:
+            assert registry.complete("models", run["recipe"]["model"]) == run["recipe"]["model"]
