@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -368,6 +368,15 @@ def test_compare_prints_a_verdict_and_goes_on_where_it_was(theta: Callable[..., 
     refused(theta(*words), "compare.json is damaged")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as at a prompt: a shell starts what runs in its background deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_comparison_keeps_what_is_done_and_the_same_command_finishes_it(
     theta: Callable[..., Said],
 ) -> None:
