@@ -28,7 +28,7 @@ class Hits(Measure):
     wants = frozenset({"prediction", "probabilities"})
     kinds = frozenset({"category", "categories"})
 
-    def __init__(self, average: Average) -> None:
+    def __init__(self, *, average: Average = "macro") -> None:
         self.average = average
         self.labels = False
         self.counts = torch.zeros(3, 1, dtype=torch.int64)
@@ -71,9 +71,6 @@ class precision(Hits):
     Shapes: prediction and target (batch,) of classes, or (batch, labels) of 0 and 1.
     """
 
-    def __init__(self, *, average: Average = "macro") -> None:
-        super().__init__(average)
-
     def score(self, counts: Tensor) -> Tensor:
         return shares(counts, 1)
 
@@ -87,9 +84,6 @@ class recall(Hits):
     Shapes: prediction and target (batch,) of classes, or (batch, labels) of 0 and 1.
     """
 
-    def __init__(self, *, average: Average = "macro") -> None:
-        super().__init__(average)
-
     def score(self, counts: Tensor) -> Tensor:
         return shares(counts, 2)
 
@@ -102,9 +96,6 @@ class f1(Hits):
 
     Shapes: prediction and target (batch,) of classes, or (batch, labels) of 0 and 1.
     """
-
-    def __init__(self, *, average: Average = "macro") -> None:
-        super().__init__(average)
 
     def score(self, counts: Tensor) -> Tensor:
         return f_scores(counts, 1.0)
@@ -123,7 +114,7 @@ class f_beta(Hits):
     """
 
     def __init__(self, *, beta: Positive = 2.0, average: Average = "macro") -> None:
-        super().__init__(average)
+        super().__init__(average=average)
         self.beta = beta
 
     def score(self, counts: Tensor) -> Tensor:
