@@ -6,11 +6,10 @@ they pass to one another. A component is an abstract class's final child in a fi
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -44,7 +43,7 @@ class Clock:
 
     def at(self, part: int, rank: int = 0) -> Clock:
         """The same moment, at another batch of the window or on another process."""
-        return dataclasses.replace(self, part=part, rank=rank) if part or rank else self
+        return replace(self, part=part, rank=rank) if part or rank else self
 
     def key(self, *salt: int | str) -> int:
         """A 63-bit key for a draw at this step, for the purpose named by `salt`."""
@@ -59,11 +58,11 @@ class Field:
         kind: "image" (channels, height, width), "vector", "category" (one of `classes`), "categories" (several of
             them), "number" (shape () or (outputs,)), "tokens", "state", "action".
         shape: shape of one example, without the batch.
-        classes: how many categories there are.
-        names: of the categories, or of a vector's entries.
+        classes, names: how many categories there are; their names, or those of a vector's entries.
         mean, std: over the training split, per channel or entry; () where they make no sense.
         counts: examples per category in the training split.
         quantiles: of each entry of a vector, edges of bins that hold about equally many training rows.
+        blocks: (first, count) of a vector's entries that are one word each, for models that learn vectors of words.
     """
 
     kind: str
@@ -74,6 +73,7 @@ class Field:
     std: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     quantiles: tuple[tuple[float, ...], ...] = ()
+    blocks: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Schema:
         return kinds.get(self.target.kind, self.target.kind) if self.target else "no target"
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return asdict(self)
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Schema:

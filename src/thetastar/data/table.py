@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor
 
 from thetastar.data.prepare import columns as columns_
+from thetastar.data.prepare.dates import Part
 from thetastar.data.prepare.files import read_files
+from thetastar.data.prepare.numeric import Impute, Scale
 from thetastar.data.prepare.reading import (
     as_numbers,
     as_words,
@@ -24,6 +27,7 @@ from thetastar.data.prepare.reading import (
 from thetastar.data.prepare.splitting import split_of_rows, times_of
 from thetastar.data.prepare.targets import Task, find_target, read_target
 from thetastar.data.prepare.texts import Weights
+from thetastar.data.prepare.words import Categories
 from thetastar.errors import UserError, nearest
 from thetastar.functional.quantiles import edges
 from thetastar.protocols import Batch, Field, Schema, Source, Split
@@ -37,7 +41,7 @@ class table(Source):
     A number x becomes (x or the training median, and whether it was missing, where any was); a word becomes one-hot
     entries with 'other' for seldom and 'unknown' for missing or unseen ones; a date its year, month, day, weekday, hour
     and the days passed; a text the weights of its words. What a column holds and all that is fitted comes from the
-    training rows alone and is kept with the star; scaling is the first layer of f.
+    training rows alone and is kept with the star; scaling by mean and deviation is the first layer of f.
 
     Args:
         path: a file ending in .csv, .tsv, .parquet, .pq, .feather, .arrow, .jsonl, .ndjson or .json; several of them
@@ -51,6 +55,15 @@ class table(Source):
         group: a column whose equal values (a patient, a house) stay together in one split; not an input.
         time: a column of dates or numbers by which rows are split: the earliest train, the latest test.
         text: how texts are read: weights that count seldom words more, or plain counts.
+        categories: how words are read: one-hot; "ordinal", ranks; "embedding", one-hot with up to 1,000 values, from
+            which tabular_mlp learns a vector a value. "auto" is ordinal where there is an order, else one-hot.
+        orders: the words of columns, the least first: {size: [small, large]}; pandas' ordered categories have one.
+        impute: what a missing number becomes, of the training rows; the models also see that it was missing.
+        scale: of numbers; "quantile" gives the share of training rows below, "none" no scaling. tabular_mlp has its own
+            quantile transform in each case.
+        dates: parts of dates to read; null reads all that vary.
+        crosses: pairs of columns, [age*income, sex*education]: numbers multiply once standardised, words are joined
+            (seldom pairs are 'other', unseen ones 'unknown'), a number and a word give the number a weight a word.
     """
 
     def __init__(
@@ -65,6 +78,12 @@ class table(Source):
         group: str | None = None,
         time: str | None = None,
         text: Weights = "tfidf",
+        categories: Categories = "auto",
+        orders: dict[str, list[str]] | None = None,
+        impute: Impute = "median",
+        scale: Scale = "standard",
+        dates: tuple[Part, ...] | None = None,
+        crosses: tuple[str, ...] = (),
     ) -> None:
         if (path is None) == (frame is None):
             raise UserError(
@@ -73,7 +92,15 @@ class table(Source):
                 "write path=…",
             )
         self.said = []
-        self.text: Weights = text
+        self.wishes = columns_.Wishes(
+            categories=categories,
+            orders=orders or {},
+            impute=impute,
+            scale=scale,
+            dates=dates,
+            text=text,
+            crosses=crosses,
+        )
         self.given: Mapping[Split, Any] | None = None
         if path is not None:
             found = read_files(path, self.said)
@@ -133,8 +160,13 @@ class table(Source):
         for name in [name for name, column in inputs.items() if columns_.counts_rows(column)]:
             self.said.append(f"column '{name}' left out: it counts the rows")
             inputs = inputs.drop(columns=name)
-        self.categories = {str(name) for name, column in inputs.items() if _fixed(column)}
-        inputs = pd.DataFrame({name: _clean(column) for name, column in inputs.items()}, index=inputs.index)
+        known = {str(name): order for name, column in inputs.items() if (order := _order(column))}
+        self.wishes = replace(self.wishes, orders={**known, **self.wishes.orders})
+        self.categories = {str(name) for name, column in inputs.items() if _fixed(column) or name in self.wishes.orders}
+        cleaned = {
+            name: as_words(column) if name in self.categories else _clean(column) for name, column in inputs.items()
+        }
+        inputs = pd.DataFrame(cleaned, index=inputs.index)
         self._refuse_empty(inputs)
         return inputs
 
@@ -150,16 +182,14 @@ class table(Source):
             raise UserError(f"{self.name} has no column beside the target", "something to predict from", "add columns")
         if gaps.sum():
             of = f"{int((gaps > 0).sum())} of {inputs.shape[1]} columns"
-            self.said.append(
-                f"{int(gaps.sum()):,} missing values in {of}: numbers take the training rows' median, words 'unknown'"
-            )
+            taken = f"numbers take the training rows' {self.wishes.impute}, words 'unknown'"
+            self.said.append(f"{int(gaps.sum()):,} missing values in {of}: {taken}")
 
     def prepare(self, train: Any) -> tuple[Schema, dict[str, Tensor]]:
         rows = np.asarray(train)
         self.said = list(self._read)
-        self.columns = columns_.fit(
-            self.frame.iloc[rows], self.said, categories=self.categories, time=self.time, weights=self.text
-        )
+        part = self.frame.iloc[rows]
+        self.columns = columns_.fit(part, self.said, self.wishes, categories=self.categories, time=self.time)
         if not self.columns:
             raise UserError(
                 f"{self.name}: no column varies in the training rows", "something to predict from", "add columns"
@@ -169,8 +199,9 @@ class table(Source):
         if len(names) > len(self.columns):
             many = len(self.columns) > 1
             self.said.append(f"{len(self.columns)} column{'s become' if many else ' becomes'} {len(names):,} numbers")
-        mean, std = _moments(x[rows])
-        field = Field("vector", (len(names),), names=names, mean=mean, std=std, quantiles=edges(x[rows]))
+        mean, std = _moments(x[rows]) if self.wishes.scale != "none" else ((), ())
+        cuts, blocks = edges(x[rows]), columns_.blocks(self.columns)
+        field = Field("vector", (len(names),), names=names, mean=mean, std=std, quantiles=cuts, blocks=blocks)
         y, target = self.targets[rows], self.target
         if target.kind == "category":
             counts = tuple(np.bincount(y, minlength=target.classes or 0).tolist())
@@ -183,7 +214,7 @@ class table(Source):
 
     def transform(self, raw: Any) -> Batch:
         """A frame, the path of a table, a row or rows as mappings, or rows in the order of the training columns."""
-        used = [column.name for column in self.columns]
+        used = columns_.sources(self.columns)
         frame = match(frame_of(raw, used), used, [*used, self.target_name])
         return {"input": torch.from_numpy(columns_.encode(frame, self.columns))}
 
@@ -217,6 +248,14 @@ def _clean(column: pd.Series) -> pd.Series:
 def _fixed(column: pd.Series) -> bool:
     """Whether the type of a column says that its values are categories, even where they look like numbers."""
     return isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column.dtype)
+
+
+def _order(column: pd.Series) -> list[str]:
+    """The words of an ordered categorical column, the least first."""
+    kind = column.dtype
+    if not isinstance(kind, pd.CategoricalDtype) or not kind.ordered:
+        return []
+    return as_words(pd.Series(kind.categories)).to_list()
 
 
 def _moments(x: np.ndarray[Any, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -12,6 +12,7 @@ from thetastar.errors import UserError
 from thetastar.layers.dropout import Dropout
 from thetastar.layers.ends import head, only_input
 from thetastar.layers.numbers import Bins, Columnwise, Quantile, Waves, bins_of
+from thetastar.layers.words import Vectors, entries
 from thetastar.protocols import Model, Schema
 from thetastar.registry import BelowOne, Count, Positive
 
@@ -21,7 +22,8 @@ __all__ = ["tabular_mlp"]
 class tabular_mlp(Model):
     """h₀ = [q(x), ReLU(W_j e_j(x_j) + b_j) for all j], h_l = ReLU(W_l h_{l−1} + b_l), output W_L h + b_L.
 
-    q is the quantile transform, e_j an embedding of column j. Columns of two values enter by q alone.
+    q is the quantile transform, e_j an embedding of column j. Columns of two values enter by q alone. Words that the
+    data mark (data.categories=embedding) enter as learnt vectors instead, one a word.
 
     Args:
         schema: one input of numbers (a table; words are 0/1 columns) and any target.
@@ -29,7 +31,7 @@ class tabular_mlp(Model):
             training rows; "periodic" is sines and cosines of learnt frequencies; "plain" has none.
         widths: hidden units of each layer, each ≥ 1.
         dropout: share of hidden units dropped in training, in [0, 1).
-        embedding: numbers that a column becomes, ≥ 1.
+        embedding: numbers that a column becomes, and a word, ≥ 1.
         frequencies: a column; periodic only.
         sigma: standard deviation of the frequencies at the start, > 0; periodic only.
 
@@ -60,12 +62,14 @@ class tabular_mlp(Model):
                 f"tabular_mlp on inputs of shape {field.shape}", "columns of numbers", "choose another model"
             )
         edges = bins_of(field)
-        varied = [j for j, cuts in enumerate(edges) if len(cuts) > 1]
-        many = [j for j, cuts in enumerate(edges) if len(cuts) > 2] if numbers != "plain" else []
+        words = entries(field.blocks)
+        varied = [j for j, cuts in enumerate(edges) if len(cuts) > 1 and j not in words]
+        many = [j for j in varied if len(edges[j]) > 2] if numbers != "plain" else []
         self.register_buffer("varied", torch.tensor(varied, dtype=torch.int64))
         self.register_buffer("many", torch.tensor(many, dtype=torch.int64))
         self.quantile = Quantile([edges[j] for j in varied])
-        size = len(varied)
+        self.words = Vectors(field, embedding) if words else None
+        size = len(varied) + (self.words.size if self.words else 0)
         self.embedding: nn.Sequential | None = None
         if many:
             cuts = [edges[j] for j in many]
@@ -88,4 +92,6 @@ class tabular_mlp(Model):
         h = self.quantile(x[:, self.varied])
         if self.embedding is not None:
             h = torch.cat([h, self.embedding(x[:, self.many])], 1)
+        if self.words is not None:
+            h = torch.cat([h, self.words(x)], 1)
         return self.hidden(h)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from thetastar.data.prepare.reading import as_words
 from thetastar.data.prepare.recognising import ambiguous, date_form, dates
 from thetastar.errors import UserError
 
+Part = Literal["year", "month", "day", "weekday", "hour", "elapsed days"]
 PARTS = ("year", "month", "day", "weekday", "hour", "elapsed days")
 LASTING = ("year", "elapsed days")  # only ever grow: of no use where the held-out rows are the later ones
 DAY = pd.Timedelta(days=1)
@@ -67,8 +69,12 @@ def _parts(when: pd.Series, start: float) -> NDArray[np.float64]:
     return np.stack([np.asarray(values, dtype=np.float64) for values in columns], 1)
 
 
-def fit_date(name: str, column: pd.Series, later: bool, said: list[str]) -> Date | None:
+def fit_date(
+    name: str, column: pd.Series, later: bool, said: list[str], asked: tuple[Part, ...] | None = None
+) -> Date | None:
     """A column of training rows as dates; None where it holds none. `later`: the held-out rows come after them.
+
+    Only the parts `asked` for, where they vary; the others are not read.
 
     Returns:
         A Date without parts where no part of it varies.
@@ -82,6 +88,7 @@ def fit_date(name: str, column: pd.Series, later: bool, said: list[str]) -> Date
     values = _parts(known, start)
     kept = [i for i, part in enumerate(PARTS) if len(known) and np.ptp(values[:, i]) > 0]
     kept = [i for i in kept if not (later and PARTS[i] in LASTING)]
+    kept = [i for i in kept if asked is None or PARTS[i] in asked]
     parts = tuple(PARTS[i] for i in kept)
     middles = tuple(float(np.median(values[:, i])) for i in kept)
     gaps = bool(when.isna().any())
@@ -89,5 +96,6 @@ def fit_date(name: str, column: pd.Series, later: bool, said: list[str]) -> Date
         unsure = " (month first; day first would fit too)" if ambiguous(as_words(column), form) else ""
         said.append(f"column '{name}' holds dates{unsure}: read as {', '.join(parts)}")
     else:
-        said.append(f"column '{name}' left out: no part of its dates varies in the training rows")
+        what = "part" if asked is None else "part asked for"
+        said.append(f"column '{name}' left out: no {what} of its dates varies in the training rows")
     return Date(name, form, start, parts, middles, gaps and bool(parts))
