@@ -33,7 +33,7 @@ def gathered(stream: Stream, split: Split, t: Clock) -> tuple[Tensor, Tensor]:
     return x[order], y[order]
 
 
-def vote_logits(votes: Tensor, voters: int, prior: float | Tensor) -> Tensor:
+def vote_logits(votes: Tensor, voters: int | Tensor, prior: float | Tensor) -> Tensor:
     """log((n_c + λ/C) / (n + λ)): votes for each of C classes, smoothed by λ voters who are of every opinion.
 
     Without them a class that got no vote would have probability 0, and one such example an infinite negative
@@ -44,6 +44,6 @@ def vote_logits(votes: Tensor, voters: int, prior: float | Tensor) -> Tensor:
     return torch.log((votes + prior / votes.shape[-1]) / (voters + prior))
 
 
-def label_logits(votes: Tensor, voters: int, prior: float | Tensor) -> Tensor:
+def label_logits(votes: Tensor, voters: int | Tensor, prior: float | Tensor) -> Tensor:
     """log((n₁ + λ/2) / (n₀ + λ/2)): the same for labels that are each there or not, as the logit of the sigmoid."""
     return torch.log((votes + prior / 2) / (voters - votes + prior / 2))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 # Of all nodes of all trees, one after the other; roots and leaf values by tree and by leaf.
@@ -34,24 +35,31 @@ def from_forest(forest: Any, classes: int | None) -> dict[str, Tensor]:
 
     def parts() -> Iterable[dict[str, Any]]:
         for estimator in forest.estimators_:
-            tree = estimator.tree_
-            leaf = tree.children_left < 0
-            value = tree.value[leaf]
+            tree, value = estimator.tree_, estimator.tree_.value
             if classes is not None:
-                whole = np.zeros((len(value), classes))
-                whole[:, forest.classes_] = value[:, 0]  # (leaves, 1, classes seen)
-                value = whole
-            yield {
-                "is_leaf": leaf,
-                "feature": tree.feature,
-                "threshold": tree.threshold,
-                "missing_left": tree.missing_go_to_left,
-                "left": tree.children_left,
-                "right": tree.children_right,
-                "value": value.reshape(len(value), -1),
-            }
+                value = np.zeros((len(value), classes))
+                value[:, forest.classes_] = tree.value[:, 0]  # (nodes, 1, classes seen)
+            yield _grown(tree, value)
 
     return _joined(parts())
+
+
+def from_tree(tree: Any, value: NDArray[np.float64]) -> dict[str, Tensor]:
+    """One tree of scikit-learn's; `value` says (nodes, outputs) what each node answers, were it a leaf."""
+    return _joined([_grown(tree, value)])
+
+
+def _grown(tree: Any, value: NDArray[np.float64]) -> dict[str, Any]:
+    leaf = tree.children_left < 0
+    return {
+        "is_leaf": leaf,
+        "feature": tree.feature,
+        "threshold": tree.threshold,
+        "missing_left": tree.missing_go_to_left,
+        "left": tree.children_left,
+        "right": tree.children_right,
+        "value": value[leaf].reshape(leaf.sum(), -1),
+    }
 
 
 def from_boosting(predictors: Iterable[Any]) -> dict[str, Tensor]:
