@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from thetastar import registry
+from thetastar.functional import answers
 from thetastar.functional.keys import reseed
 from thetastar.functional.sharding import whole
 from thetastar.protocols import Batch, Clock, Measure, Program, Split, Stream
@@ -21,9 +22,12 @@ Columns = dict[str, Tensor]
 def evaluate(
     program: Program, stream: Stream, split: Split, measures: Sequence[Mapping[str, Any]], t: Clock
 ) -> tuple[Values, Columns]:
-    """Values of all measures on a split, and the per-example columns of those that have one; in float32."""
+    """Values of all measures on a split; per-example columns of those that have one, in float32, and of the answers."""
     built: list[Measure] = [registry.build("measures", spec) for spec in measures]
     wants = frozenset[str]().union(*(measure.wants for measure in built))
+    target = stream.schema.target
+    kind = target.kind if target is not None and wants & answers.JUDGED else ""
+    wants |= answers.WANTS.get(kind, frozenset())
     spooled: dict[str, list[Tensor]] = {}
     was = program.training
     program.eval()
@@ -40,6 +44,8 @@ def evaluate(
                     column = measure.update(out, batch)
                     if column is not None:
                         spooled.setdefault(spec["name"], []).append(column.detach().float().cpu())
+                for name, column in answers.answers(out, batch, kind).items() if kind in answers.WANTS else ():
+                    spooled.setdefault(name, []).append(column.cpu())
     finally:
         program.train(was)
     values = {key: value for measure in built for key, value in measure.compute().items()}

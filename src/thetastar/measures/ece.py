@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from thetastar.functional.reliability import reliability_means, reliability_sums
 from thetastar.protocols import Batch, Measure
 from thetastar.registry import Count
 
@@ -32,9 +33,8 @@ class ece(Measure):
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> None:
         confidence, chosen = out["probabilities"].max(-1)
-        bin_of = (confidence * self.bins).long().clamp(0, self.bins - 1)  # NaN has a bin too, and makes the value NaN
-        rows = torch.stack([torch.ones_like(confidence), confidence, (chosen == batch["target"]).float()]).double()
-        self.sums = self.sums.to(rows.device).index_add(1, bin_of, rows)
+        added = reliability_sums(confidence, chosen == batch["target"], self.bins)
+        self.sums = self.sums.to(added.device) + added
 
     def compute(self) -> dict[str, float]:
         count, confidence, right = self.sums
@@ -42,10 +42,5 @@ class ece(Measure):
 
     def table(self) -> dict[str, list[float]]:
         """The reliability diagram: examples, mean confidence and accuracy by bin; 0 where a bin is empty."""
-        count, confidence, right = self.sums
-        some = count.clamp_min(1)
-        return {
-            "count": count.tolist(),
-            "confidence": (confidence / some).tolist(),
-            "accuracy": (right / some).tolist(),
-        }
+        count, confidence, accuracy = reliability_means(self.sums)
+        return {"count": count.tolist(), "confidence": confidence.tolist(), "accuracy": accuracy.tolist()}

@@ -2,8 +2,8 @@
 
     plan → tune (valid) → train (valid) → open the test split once → judge
 
-A comparison is a folder: compare.json (the question), tuning/, runs/<learner>/seed-k (plain run folders), verdict.json
-and report.html. It is continued from what is found there.
+A comparison is a folder: compare.json (the question), tuning/, runs/<learner>/seed-k (plain run folders), verdict.json,
+examples.json (rows that the page shows) and report.html. It is continued from what is found there.
 """
 
 from __future__ import annotations
@@ -157,9 +157,7 @@ class Comparison:
             self.partial = True
             self.watch.say("interrupted; judging the seeds that are finished")
         self.test()
-        verdict = self.judge()
-        self.folder.finish(verdict)
-        return verdict
+        return self.folder.finish(self.judge(), self.streams[0])
 
     def attempt(self, learner: Learner, act: Callable[[], None]) -> None:
         """A learner that fails, for whatever reason, becomes a row with that reason; the others go on."""

@@ -1,7 +1,8 @@
-"""A comparison on disk: the question, the runs, the verdict."""
+"""A comparison on disk: the question, the runs, the verdict, and the rows that its page shows."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 from thetastar.errors import UserError
 from thetastar.functional.jsonable import strict
 from thetastar.hardware import provenance
+from thetastar.outer import evidence
+from thetastar.outer.examples import examples_of
 from thetastar.outer.learners import Learner
 from thetastar.outer.verdict import Question, Verdict
+from thetastar.protocols import Stream
 from thetastar.run import Run
 from thetastar.snapshot import write_atomic
 
@@ -57,7 +61,7 @@ class Slot:
 
 
 class Folder:
-    """compare.json, runs/<learner>/seed-k, tuning/, failures/, verdict.json and report.html."""
+    """compare.json, runs/<learner>/seed-k, tuning/, failures/, verdict.json, examples.json and report.html."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -120,9 +124,20 @@ class Folder:
         (self.path / "failures").mkdir(exist_ok=True)
         write_atomic(self.path / "failures" / f"{slug(learner)}.txt", trace.encode())
 
-    def finish(self, verdict: Verdict) -> None:
+    def finish(self, verdict: Verdict, stream: Stream) -> Verdict:
+        """Write the verdict and its page, and keep of the data the rows that the page shows."""
         self._write("verdict.json", {"format": FORMAT, **verdict.to_json()})
+        found = evidence.gather(self.tested(verdict), "test")
+        if found is not None:
+            found = dataclasses.replace(found, examples=examples_of(stream, found.rows))
+            self._write("examples.json", found.examples.to_json())
+        verdict = dataclasses.replace(verdict, evidence=found)
         verdict.to_html(self.path / "report.html")
+        return verdict
+
+    def tested(self, verdict: Verdict) -> dict[str, list[Path]]:
+        """The runs that the verdict rests on, by learner, best first."""
+        return {row.name: [self.run(row.name, seed).path for seed in row.seeds] for row in verdict.ranked}
 
     def _write(self, name: str, value: dict[str, Any]) -> None:
         write_atomic(self.path / name, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
@@ -138,4 +153,9 @@ def load_verdict(path: Path) -> Verdict:
     state = read(file)
     if state.pop("format", None) != FORMAT:
         raise UserError(f"{file} has another format", f"format {FORMAT}", "update thetastar, or compare again")
-    return Verdict.from_json(state)
+    verdict = Verdict.from_json(state)
+    runs = Folder(path).tested(verdict)
+    if not all((run / "provenance.json").is_file() for paths in runs.values() for run in paths):
+        return verdict  # its runs were taken away; what it says stands
+    shown = evidence.load_examples(path / "examples.json")
+    return dataclasses.replace(verdict, evidence=evidence.gather(runs, "test", shown))

@@ -20,6 +20,8 @@ from thetastar.outer.statistics import ALPHA, Array, Settle, Spread
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from thetastar.outer.evidence import Evidence
+
 State = Literal["finished", "unfinished", "failed"]
 Outcome = Literal["first", "second", "open"]
 
@@ -109,7 +111,8 @@ class Verdict:
         binary: outcomes are right or wrong, so differences are said in points.
         partial: it was interrupted: some seeds are missing.
         openings: when the test split of runs had been opened before, one entry an opening.
-        fixed: what was the same for all; `notes`: what else a reader should know.
+        notes: what else a reader should know.
+        evidence: what the answers look like; lives in the run folders, not in the JSON.
     """
 
     question: Question
@@ -120,6 +123,7 @@ class Verdict:
     openings: list[str]
     notes: list[str]
     provenance: dict[str, Any]
+    evidence: Evidence | None = field(default=None, compare=False, repr=False)
 
     @property
     def ranked(self) -> list[Row]:
@@ -172,7 +176,9 @@ class Verdict:
         return write(self, Path(path))
 
     def to_json(self) -> dict[str, Any]:
-        return strict(dataclasses.asdict(self))
+        plain = dataclasses.asdict(dataclasses.replace(self, evidence=None))
+        del plain["evidence"]
+        return strict(plain)
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Verdict:
