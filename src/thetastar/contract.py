@@ -27,6 +27,7 @@ from thetastar import equation, registry, star
 from thetastar.defaults import completed, open_for
 from thetastar.errors import UserError
 from thetastar.functional.keys import keyed, reseed
+from thetastar.functional.nested import mapped, rows_of
 from thetastar.layers.frozen import scratch
 from thetastar.protocols import Batch, Clock, Model, Move, Objective, Program, Source, Stream
 from thetastar.recipe import Recipe
@@ -92,7 +93,7 @@ def example(folder: str, name: str) -> Recipe:
     elif folder == "data":
         if any(a.default is inspect.Parameter.empty for a in registry.arguments(component).values()):
             raise Absent("it needs arguments that only a user can give")
-        entry = {"data": name, "model": {"name": "mlp", "widths": [8]}}
+        entry = {"data": name, "model": {"name": "wide_deep", "channels": [4, 4], "encoder": 8, "widths": [8]}}
     else:
         entry = {"data": "bars", "model": name}
     recipe = Recipe.from_mapping({"seed": 1, **entry})
@@ -323,13 +324,15 @@ def streams(folder: str, name: str) -> None:
 
 
 def _rebatched(stream: Stream, t: Clock, size: int) -> Iterator[Batch]:
-    batches = list(stream.batches("valid", t))
-    whole = {
-        key: torch.cat([batch[key] for batch in batches]) for key in batches[0] if isinstance(batches[0][key], Tensor)
-    }
-    rows = len(next(iter(whole.values())))
-    for start in range(0, rows, size):
-        yield {key: value[start : start + size] for key, value in whole.items()}
+    whole = _joined(list(stream.batches("valid", t)))
+    for start in range(0, rows_of(whole), size):
+        yield mapped(lambda part, start=start: part[start : start + size], whole)
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], Mapping):
+        return {key: _joined([part[key] for part in parts]) for key in parts[0]}
+    return torch.cat(parts)
 
 
 def bounded(folder: str, name: str) -> None:
@@ -349,8 +352,10 @@ def shaped(folder: str, name: str) -> None:
     x = trial.batch["input"]
     with torch.no_grad():
         out = f.eval()(x)
-    expected = (len(x), trial.stream.schema.outputs)
-    _require(tuple(out.reshape(len(x), -1).shape) == expected, f"outputs of shape {tuple(out.shape)}, not {expected}")
+    expected = (rows_of(x), trial.stream.schema.outputs)
+    _require(
+        tuple(out.reshape(rows_of(x), -1).shape) == expected, f"outputs of shape {tuple(out.shape)}, not {expected}"
+    )
 
 
 _training = (finite_loss, pure_loss, exact_gradients, learns, resumes, survives)

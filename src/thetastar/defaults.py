@@ -228,7 +228,7 @@ def _named(given: Any, default: Any) -> Any:
 
 def default_model(schema: Schema) -> str:
     if isinstance(schema.input, dict):
-        return "mlp"
+        return "wide_deep"
     if schema.input.quantiles:
         return "tabular_mlp"
     return MODELS.get(schema.input.kind, "mlp")

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from thetastar.errors import UserError
-from thetastar.functional.gradients import batch_rows
+from thetastar.functional.nested import rows_of
 from thetastar.functional.sharding import like, whole
 from thetastar.protocols import Aux, Batch, Program
 
@@ -74,7 +74,7 @@ class World:
         """This rank's rows of a batch: contiguous, and as many as the others' up to one."""
         if self.size == 1:
             return batch
-        rows = batch_rows({name: value for name, value in batch.items() if isinstance(value, Tensor)} or batch)
+        rows = rows_of({name: value for name, value in batch.items() if isinstance(value, Tensor)} or batch)
         if rows < self.size:
             got = f"a batch of {rows} examples for {self.size} processes"
             raise UserError(got, "at least one each", "set data.drop_last=true or another batch size")
@@ -98,7 +98,7 @@ class World:
         if self.size == 1:
             return said
         value, aux = said
-        weight = aux.weight if aux.weight is not None else value.new_tensor(float(batch_rows(batch)))
+        weight = aux.weight if aux.weight is not None else value.new_tensor(float(rows_of(batch)))
         weight = weight.detach().float()
         shown = torch.stack([value.detach().float(), *(entry.detach().float() for entry in aux.log.values())])
         sums = torch.cat([weight.reshape(1), weight * shown])

@@ -19,6 +19,7 @@ from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
 from thetastar.functional.display import of_measures
 from thetastar.functional.keys import seeded
+from thetastar.functional.nested import mapped, rows_of
 from thetastar.hardware import choose_device, provenance
 from thetastar.protocols import Batch, Clock, Program, Schema, Source, Split, Stream
 from thetastar.recipe import GIVEN, Recipe
@@ -101,11 +102,11 @@ class Star:
     def outputs(self, raw: Any, wants: frozenset[str], batch_size: int = 1024) -> dict[str, Tensor]:
         """What the method predicts for raw inputs of the kind it was trained on, in batches."""
         batch: Batch = self.source.transform(raw) if self.source else {"input": torch.as_tensor(np.asarray(raw))}
-        x = batch["input"]
         self.program.eval()
         parts: list[dict[str, Tensor]] = []
-        for start in range(0, len(x), batch_size):
-            piece = {"input": x[start : start + batch_size].to(self.device)}
+        for start in range(0, rows_of(batch["input"]), batch_size):
+            rows = slice(start, start + batch_size)
+            piece = {"input": mapped(lambda x, rows=rows: x[rows].to(self.device), batch["input"])}
             with seeded(self.recipe.seed, "outputs", start):  # what is sampled is a function of the seed too
                 parts.append(self.program.method.predict(self.program.f, piece, wants, self.clock))
         return {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
@@ -274,7 +275,12 @@ def train(
     world = World.current()
     world.wait()  # none may take the folder that the first rank is about to make for one it found
     run = found or (Run.create(out, recipe) if out is not None and world.rank == 0 else None)
-    outcome = equation.fit(recipe, run=run, stream=stream, start=start, watch=watch)
+    try:
+        outcome = equation.fit(recipe, run=run, stream=stream, start=start, watch=watch)
+    except UserError:
+        if run and not found:
+            run.discard()
+        raise
     star = Star.of(outcome, run)
     if run and world.rank == 0:
         star.write(run, outcome.columns)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from thetastar.data.prepare.pictures import as_images
 from thetastar.errors import UserError
+from thetastar.functional.nested import mapped, rows_of
 from thetastar.protocols import Batch, Field, Schema, Source, Split
 
 __all__ = ["arrays"]
@@ -24,9 +25,10 @@ class arrays(Source):
     """Inputs and targets as arrays or tensors.
 
     Args:
-        inputs: (rows, …); images as (rows, channels, height, width), uint8 in [0, 255] or floats in [0, 1].
+        inputs: (rows, …); images as (rows, channels, height, width), uint8 in [0, 255] or floats in [0, 1]; several
+            inputs as a mapping such as {"table": …, "image": …}, of as many rows each.
         targets: (rows,) classes or numbers, (rows, outputs) numbers, (rows, classes) of 0 and 1; None for no target.
-        kind: of the inputs; "auto" takes four axes as images.
+        kind: of the input; "auto" takes four axes as images.
         task: "auto" reads whole numbers and words as classes.
         given: row numbers of the splits, where they are fixed.
         names: of the classes.
@@ -47,16 +49,12 @@ class arrays(Source):
         digest: str | None = None,
     ) -> None:
         self.name, self._fingerprint = title, digest
-        x = torch.as_tensor(np.asarray(inputs)) if not isinstance(inputs, Tensor) else inputs
-        if x.ndim < 2 or len(x) == 0:
-            raise UserError(
-                f"inputs of shape {tuple(x.shape)}", "(rows, …) with at least one row", "add the missing axis"
-            )
-        self.kind = ("image" if x.ndim == 4 else "vector") if kind == "auto" else kind
-        if self.kind == "image":
-            x = x.to(memory_format=torch.channels_last)
-        self.inputs = x if x.dtype == torch.uint8 and self.kind == "image" else x.to(torch.float32)
-        self.rows = len(x)
+        self.kind: Kind = kind
+        self.inputs = mapped(lambda x: _read_inputs(x, kind), inputs)
+        self.rows = rows_of(self.inputs)
+        if isinstance(inputs, Mapping) and len({len(part) for part in self.inputs.values()}) > 1:
+            shown = ", ".join(f"{len(part)} of {name}" for name, part in self.inputs.items())
+            raise UserError(f"inputs of different lengths: {shown}", "as many rows of each", "check the arrays")
         self.given: Mapping[Split, Any] | None = given
         self.said = []
         self.targets, self.target = _read_targets(targets, task, tuple(str(name) for name in names), self.said)
@@ -70,9 +68,7 @@ class arrays(Source):
     def prepare(self, train: Any) -> tuple[Schema, dict[str, Tensor]]:
         train = torch.as_tensor(train)
         columns = {"input": self.inputs}
-        mean, std = _moments(self.inputs, self.kind, train)
-        shape = tuple(self.inputs.shape[1:])
-        field = Field(self.kind, shape, mean=mean, std=std)
+        field = mapped(lambda x: _field(x, self.kind, train), self.inputs)
         target = self.target
         if target is not None:
             assert self.targets is not None
@@ -88,27 +84,26 @@ class arrays(Source):
         return self.schema, columns
 
     def transform(self, raw: Any) -> Batch:
-        """Rows of the shape trained on, or a single one; images also as Pillow images, paths, or with channels last."""
-        field = self.schema.input
-        assert isinstance(field, Field)
-        if self.kind == "image":
-            x = as_images(raw, field)
-            return {"input": x.to(torch.float32) / (255 if x.dtype == torch.uint8 else 1)}
-        x = torch.as_tensor(np.asarray(raw)) if not isinstance(raw, Tensor) else raw
-        if tuple(x.shape) == field.shape:
-            x = x[None]
-        if tuple(x.shape[1:]) != field.shape:
-            expected = f"(rows, {', '.join(map(str, field.shape))})"
-            raise UserError(f"inputs of shape {tuple(x.shape)}", expected, "reshape them")
-        return {"input": x.to(torch.float32)}
+        """Rows of the shape trained on, or a single one; images also as Pillow images, paths, or with channels last.
+
+        Several inputs as a mapping with the names trained on.
+        """
+        if isinstance(self.schema.input, Field):
+            return {"input": _raw(raw, self.schema.input)}
+        absent = [name for name in self.schema.input if not isinstance(raw, Mapping) or name not in raw]
+        if absent:
+            raise UserError(
+                f"rows without {', '.join(absent)}", f"a mapping of {', '.join(self.schema.input)}", "give them by name"
+            )
+        return {"input": {name: _raw(raw[name], field) for name, field in self.schema.input.items()}}
 
     def state(self) -> dict[str, Any]:
-        return {"kind": self.kind, "schema": self.schema.to_json()}
+        return {"schema": self.schema.to_json()}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> arrays:
         source = cls.__new__(cls)
-        source.kind, source.schema = state["kind"], Schema.from_json(state["schema"])
+        source.schema = Schema.from_json(state["schema"])
         return source
 
     @property
@@ -118,11 +113,46 @@ class arrays(Source):
 
     def _hash(self) -> str:
         digest = hashlib.sha256()
-        for tensor in (self.inputs, self.targets):
+        inputs = self.inputs.values() if isinstance(self.inputs, dict) else [self.inputs]
+        for tensor in (*inputs, self.targets):
             if tensor is not None:
                 digest.update(str(tuple(tensor.shape)).encode())
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+def _read_inputs(inputs: Any, kind: Kind) -> Tensor:
+    """Rows as floats, or as bytes where they are images of bytes."""
+    x = torch.as_tensor(np.asarray(inputs)) if not isinstance(inputs, Tensor) else inputs
+    if x.ndim < 2 or len(x) == 0:
+        raise UserError(f"inputs of shape {tuple(x.shape)}", "(rows, …) with at least one row", "add the missing axis")
+    if _kind(x, kind) != "image":
+        return x.to(torch.float32)
+    x = x.to(memory_format=torch.channels_last)
+    return x if x.dtype == torch.uint8 else x.to(torch.float32)
+
+
+def _kind(x: Tensor, kind: Kind) -> str:
+    return ("image" if x.ndim == 4 else "vector") if kind == "auto" else kind
+
+
+def _field(x: Tensor, kind: Kind, train: Tensor) -> Field:
+    mean, std = _moments(x, _kind(x, kind), train)
+    return Field(_kind(x, kind), tuple(x.shape[1:]), mean=mean, std=std)
+
+
+def _raw(raw: Any, field: Field) -> Tensor:
+    """A user's rows of one input, in its units."""
+    if field.kind == "image":
+        x = as_images(raw, field)
+        return x.to(torch.float32) / (255 if x.dtype == torch.uint8 else 1)
+    x = torch.as_tensor(np.asarray(raw)) if not isinstance(raw, Tensor) else raw
+    if tuple(x.shape) == field.shape:
+        x = x[None]
+    if tuple(x.shape[1:]) != field.shape:
+        expected = f"(rows, {', '.join(map(str, field.shape))})"
+        raise UserError(f"inputs of shape {tuple(x.shape)}", expected, "reshape them")
+    return x.to(torch.float32)
 
 
 def _moments(x: Tensor, kind: str, rows: Tensor | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from thetastar.data.resident import in_units
 from thetastar.errors import UserError
 from thetastar.functional.keys import generator
+from thetastar.functional.nested import mapped
 from thetastar.protocols import Act, Batch, Clock, Field, Schema, Source, Split, Stream
 from thetastar.registry import BelowOne, Count
 
@@ -21,7 +23,7 @@ def episode_batch(support: Batch, query: Batch) -> Batch:
 
     The rows are what methods without a notion of tasks learn from, and what measures compare predictions with.
     """
-    rows = {name: value.flatten(0, 1) for name, value in query.items()}
+    rows = mapped(lambda value: value.flatten(0, 1), query)
     return {**rows, "support": support, "query": query}
 
 
@@ -103,7 +105,7 @@ class episodes(Stream):
 
     def to(self, device: torch.device) -> None:
         self.device = device
-        self.columns = {name: column.to(device) for name, column in self.columns.items()}
+        self.columns = mapped(lambda column: column.to(device), self.columns)
 
     def batches(self, split: Split, t: Clock, skip: int = 0, act: Act | None = None) -> Iterator[Batch]:
         if not self.size(split):
@@ -130,8 +132,7 @@ class episodes(Stream):
         return torch.stack([self.rows[c][torch.randperm(len(self.rows[c]), generator=random)[:need]] for c in chosen])
 
     def gather(self, rows: Tensor, labels: Tensor) -> Batch:
-        x = self.columns["input"][rows.to(self.device)]
-        x = x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
+        x = mapped(lambda column: in_units(column[rows.to(self.device)]), self.columns["input"])
         return {"input": x, "target": labels.to(self.device)}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from thetastar.errors import UserError
 from thetastar.functional.display import of_stream
 from thetastar.functional.keys import generator
+from thetastar.functional.nested import mapped
 from thetastar.functional.splits import split_rows
 from thetastar.protocols import Act, Augment, Batch, Clock, Source, Split, Stream
 from thetastar.registry import BelowOne, Count
@@ -22,7 +24,8 @@ class resident(Stream):
 
     Args:
         source: where the rows come from.
-        batch_size: examples a training batch; null chooses 32 to 128 by the size of the training split.
+        batch_size: examples a training batch; null chooses 32 to 128 by the size of the training split, all makes the
+                whole split one batch.
         valid: share held out for choices, where the source gives no valid split.
         test: share held out and sealed, where the source gives no test split.
         split_seed: of the drawn splits; the same for every seed of a run unless asked otherwise.
@@ -34,7 +37,7 @@ class resident(Stream):
         self,
         *,
         source: Source,
-        batch_size: Count | None = None,
+        batch_size: Count | Literal["all"] | None = None,
         valid: BelowOne = 0.15,
         test: BelowOne = 0.2,
         split_seed: int = 0,
@@ -52,7 +55,8 @@ class resident(Stream):
             )
         self.schema, self.columns = source.prepare(self.rows["train"])
         self.said = list(source.said)  # preparation, too, takes decisions
-        self.batch_size = min(batch_size or (128 if train >= 10_000 else 64 if train >= 1_000 else 32), train)
+        chosen = train if batch_size == "all" else batch_size
+        self.batch_size = min(chosen or (128 if train >= 10_000 else 64 if train >= 1_000 else 32), train)
         self.drop_last, self.augment = drop_last, augment
         self.device = torch.device("cpu")
         self._index = {name: torch.from_numpy(rows) for name, rows in self.rows.items()}
@@ -62,6 +66,7 @@ class resident(Stream):
         how = f"{', '.join(given)} as given" + (f", {how}" if len(given) < 3 else "") if given else how
         counts = " / ".join(f"{len(self.rows[name]):,} {name}" for name in ("train", "valid", "test"))
         self.said.append(f"{counts} examples ({how})")
+        augmented(self.sample("train", 2)["input"], augment, "try")  # one that does not suit these inputs says so now
 
     @property
     def fingerprint(self) -> str:
@@ -80,7 +85,7 @@ class resident(Stream):
 
     def to(self, device: torch.device) -> None:
         self.device = device
-        self.columns = {name: column.to(device) for name, column in self.columns.items()}
+        self.columns = mapped(lambda column: column.to(device), self.columns)
 
     def order(self, split: Split, t: Clock) -> Tensor:
         """Row numbers in the order of a pass: shuffled by (seed, epoch) for train, as stored otherwise."""
@@ -100,10 +105,8 @@ class resident(Stream):
 
     def gather(self, index: Tensor) -> Batch:
         """The batch of some rows; images become floats in [0, 1]."""
-        batch: Batch = {name: take(column, index) for name, column in self.columns.items()}
-        x = batch["input"]
-        if x.dtype == torch.uint8:
-            batch["input"] = x.to(torch.float32).mul_(1 / 255)
+        batch: Batch = mapped(lambda column: take(column, index), self.columns)
+        batch["input"] = mapped(in_units, batch["input"])
         batch["index"] = index
         return batch
 
@@ -125,10 +128,21 @@ def take(column: Tensor, index: Tensor) -> Tensor:
     return flat.index_select(0, index).view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
-def augmented(x: Tensor, augment: tuple[Augment, ...], *key: int | str) -> Tensor:
-    """`x` through each change in turn; all of their randomness is a function of `key`."""
+def in_units(x: Tensor) -> Tensor:
+    """Bytes as floats in [0, 1]; anything else as it is."""
+    return x.to(torch.float32).mul_(1 / 255) if x.dtype == torch.uint8 else x
+
+
+def augmented(x: Any, augment: tuple[Augment, ...], *key: int | str) -> Any:
+    """`x` through each change in turn; all of their randomness is a function of `key`.
+
+    Of several inputs the images alone are changed; where none is an image, all of them.
+    """
     if not augment:
         return x
+    if isinstance(x, Mapping):
+        pictures = [name for name, part in x.items() if part.ndim == 4] or list(x)
+        return {**x, **{name: augmented(x[name], augment, *key, name) for name in pictures}}
     source = generator(*key, device=x.device)
     for change in augment:
         x = change(x, source)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thetastar.data.arrays import arrays
 from thetastar.protocols import Source
 from thetastar.registry import Count, NonNegative
 
-__all__ = ["bars", "blobs", "moons", "plane"]
+__all__ = ["bars", "blobs", "moons", "plane", "trio", "wave"]
 
 
 def blobs(*, rows: Count = 400, classes: Count = 3, spread: NonNegative = 0.5, seed: int = 0) -> Source:
@@ -55,11 +56,51 @@ def bars(*, rows: Count = 256, noise: NonNegative = 0.2, seed: int = 0) -> Sourc
     """
     random = np.random.default_rng(seed)
     labels = np.arange(rows) % 4
-    offset = random.integers(-2, 3, rows)[:, None, None]
+    return arrays(inputs=_barred(labels, noise, random), targets=labels, title="bars")
+
+
+def _barred(labels: NDArray[np.int64], noise: float, random: np.random.Generator) -> NDArray[np.float32]:
+    """(rows, 1, 8, 8): a bar along y, x or either diagonal."""
+    offset = random.integers(-2, 3, len(labels))[:, None, None]
     y, x = np.mgrid[0:8, 0:8] - 3.5
     along = np.choose(labels[:, None, None], [y[None], x[None], (x - y)[None] / 2, (x + y)[None] / 2])
-    images = 0.1 + 0.8 * (np.abs(along - offset) <= 0.5) + noise * random.standard_normal((rows, 8, 8))
-    return arrays(inputs=images[:, None].clip(0, 1).astype(np.float32), targets=labels, title="bars")
+    images = 0.1 + 0.8 * (np.abs(along - offset) <= 0.5) + noise * random.standard_normal((len(labels), 8, 8))
+    return images[:, None].clip(0, 1).astype(np.float32)
+
+
+def trio(*, rows: Count = 400, noise: NonNegative = 0.2, seed: int = 0) -> Source:
+    """A table, a text (counts of words) and an image an example: no input tells its class alone.
+
+    The class is 2 (a ⊕ b) + c, with a the sign of the table's first number, b whether the image's bar is vertical, c
+    the tone of the text's words. So the text alone is right in half of the cases, the others in a quarter, as chance.
+
+    Args:
+        rows: examples.
+        noise: standard deviation added to every pixel before clipping to [0, 1].
+        seed: of the draw.
+    """
+    random = np.random.default_rng(seed)
+    a, b, c = ((np.arange(rows) // 2**bit) % 2 for bit in range(3))
+    table = random.standard_normal((rows, 3))
+    table[:, 0] = (2 * a - 1) * (0.2 + np.abs(table[:, 0]))
+    likely = np.where(c[:, None] == np.repeat([0, 1], 5), 0.5, 0.05)
+    words = (random.random((rows, 10)) < likely).astype(np.float32)
+    inputs = {"table": table.astype(np.float32), "text": words, "image": _barred(b, noise, random)}
+    return arrays(inputs=inputs, targets=2 * (a ^ b) + c, title="trio")
+
+
+def wave(*, rows: Count = 400, noise: NonNegative = 0.0, seed: int = 0) -> Source:
+    """Regression of two swings of a sine: y = sin 2πx + noise, x uniform on [−1, 1].
+
+    Args:
+        rows: examples.
+        noise: standard deviation added to y.
+        seed: of the draw.
+    """
+    random = np.random.default_rng(seed)
+    x = random.uniform(-1, 1, (rows, 1))
+    y = np.sin(2 * np.pi * x[:, 0]) + noise * random.standard_normal(rows)
+    return arrays(inputs=x.astype(np.float32), targets=y.astype(np.float32), title="wave")
 
 
 def plane(*, rows: Count = 400, entries: Count = 4, noise: NonNegative = 0.1, seed: int = 0) -> Source:

@@ -68,5 +68,6 @@ class Wrapping(Stream):
 
 def default_augment(schema: Schema) -> tuple[Augment, ...]:
     """Shift and noise for images, noise for vectors: changes that hardly ever change what an example is."""
-    image = isinstance(schema.input, Field) and schema.input.kind == "image"
+    fields = [schema.input] if isinstance(schema.input, Field) else schema.input.values()
+    image = any(field.kind == "image" for field in fields)
     return (shift(), noise()) if image else (noise(),)

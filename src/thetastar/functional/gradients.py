@@ -8,18 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from thetastar.functional.nested import rows_of
 from thetastar.functional.sharding import is_sharded, whole
 from thetastar.protocols import Aux, Batch, Loss
-
-
-def batch_rows(batch: Batch) -> int:
-    """Examples in a batch: the length of its first tensor, nested batches included."""
-    for value in batch.values():
-        if isinstance(value, Tensor) and value.ndim:
-            return len(value)
-        if isinstance(value, dict):
-            return batch_rows(value)
-    raise AssertionError("a batch without tensors")
 
 
 def window_gradient(loss: Loss, window: Sequence[Batch]) -> Aux:
@@ -34,7 +25,7 @@ def window_gradient(loss: Loss, window: Sequence[Batch]) -> Aux:
     parts: list[Aux] = []
     for number, batch in enumerate(window):
         value, aux = loss(batch, number)
-        weight = aux.weight if aux.weight is not None else value.new_tensor(float(batch_rows(batch)))
+        weight = aux.weight if aux.weight is not None else value.new_tensor(float(rows_of(batch)))
         (value * weight).backward()
         weights.append(weight)
         values.append(value.detach())

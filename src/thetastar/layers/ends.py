@@ -60,13 +60,13 @@ def head(width: int, schema: Schema) -> nn.Module:
     return nn.Sequential(linear, Units(schema.target)) if schema.target.kind == "number" else linear
 
 
-def only_input(schema: Schema, model: str) -> Field:
-    """The one input field of a model that takes a single tensor."""
+def only_input(schema: Schema, name: str) -> Field:
+    """The one input field of a model or method that takes a single tensor."""
     if isinstance(schema.input, dict):
         raise UserError(
-            f"{model} takes one input, the data have {', '.join(schema.input)}",
+            f"{name} takes one input, these data have several: {', '.join(schema.input)}",
             "one input",
-            "choose a model for several inputs",
+            "use model wide_deep, or leave the other columns out with data.drop",
         )
     return schema.input
 

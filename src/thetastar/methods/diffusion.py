@@ -12,7 +12,8 @@ from torch import Tensor
 from thetastar.errors import UserError
 from thetastar.functional.diffusion import cosine_betas, diffuse, kept_signal, linear_betas, posterior, recover
 from thetastar.functional.moments import moments
-from thetastar.protocols import Aux, Batch, Clock, Field, Model, Objective, Schema
+from thetastar.layers.ends import only_input
+from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
 from thetastar.registry import Count, Positive
 
 __all__ = ["diffusion"]
@@ -76,9 +77,9 @@ class diffusion(Objective):
             raise UserError(
                 f"diffusion with {type(f).__name__}", "a model that is told the noise level", "choose denoiser"
             )
-        assert isinstance(schema.input, Field), "a denoiser has one input"
-        self.shape = schema.input.shape
-        mean, std = moments(schema.input)
+        field = only_input(schema, "diffusion")
+        self.shape = field.shape
+        mean, std = moments(field)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
-from thetastar.functional.gradients import batch_rows
 from thetastar.functional.keys import generator
+from thetastar.functional.nested import rows_of
 from thetastar.functional.wrapping import inner_moves, objective
 from thetastar.protocols import Aux, Batch, Clock, Method, Model, Move, Objective, Program, Schema, Stream
 from thetastar.registry import Count, Fraction, NonNegative
@@ -104,7 +104,7 @@ class ewc(Objective):
         program.eval()
         for number, batch in enumerate(stream.batches("train", t)):
             batch = self.labelled(f, {key: batch[key] for key in self.reads}, t.key("fisher", number), t)
-            count += batch_rows(batch)
+            count += rows_of(batch)
             for name, slope in per_example(weights, batch).items():
                 total[name] += slope.square().sum(0)
             if count >= self.examples:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from thetastar import registry
 from thetastar.errors import UserError
 from thetastar.functional.moments import moments
+from thetastar.layers.ends import only_input
 from thetastar.protocols import Aux, Batch, Clock, Field, Method, Model, Move, Schema, Spec, trainable
 from thetastar.registry import Count, NonNegative
 
@@ -69,9 +70,9 @@ class gan(Method):
                 "a critic that judges examples one by one",
                 "choose another norm",
             )
-        assert isinstance(schema.input, Field), "a critic has one input"
-        self.shape = schema.input.shape
-        mean, std = moments(schema.input)
+        field = only_input(schema, "gan")
+        self.shape = field.shape
+        mean, std = moments(field)
         self.register_buffer("std", std)
         entries = [tuple(moment.expand(self.shape).flatten().tolist()) for moment in (mean, std)]
         made = Field("number", (math.prod(self.shape),), mean=entries[0], std=entries[1])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from thetastar.evaluation import evaluate
 from thetastar.functional.keys import generator
@@ -17,12 +17,14 @@ SIGMA = 0.1
 
 def described(schema: Schema) -> str | None:
     """What the noise is, in words; None where inputs take no noise."""
-    field = schema.input
-    if isinstance(field, Field) and field.kind == "image":
-        return f"Gaussian noise of σ = {SIGMA} on pixels in [0, 1]"
-    if isinstance(field, Field) and field.kind == "vector" and field.std:
-        return f"Gaussian noise of {SIGMA} training standard deviations on every input"
-    return None
+    fields = [schema.input] if isinstance(schema.input, Field) else list(schema.input.values())
+    if any(field.kind != "image" and not (field.kind == "vector" and field.std) for field in fields):
+        return None
+    images = sum(field.kind == "image" for field in fields)
+    parts = [f"σ = {SIGMA} on pixels in [0, 1]"] if images else []
+    what = "every other input" if images else "every input"
+    parts += [f"{SIGMA} training standard deviations on {what}"] if images < len(fields) else []
+    return f"Gaussian noise of {' and of '.join(parts)}"
 
 
 class Noisy(Stream):
@@ -39,11 +41,11 @@ class Noisy(Stream):
 
     def batches(self, split: Split, t: Clock, skip: int = 0, act: Act | None = None) -> Iterator[Batch]:
         for number, batch in enumerate(self.inner.batches(split, t, skip, act), start=skip):
-            yield {**batch, "input": self.add(batch["input"], number)}
+            yield {**batch, "input": self.add(batch["input"], self.schema.input, number)}
 
-    def add(self, x: Tensor, number: int) -> Tensor:
-        field = self.schema.input
-        assert isinstance(field, Field), "inputs of one tensor"
+    def add(self, x: Any, field: Field | dict[str, Field], number: int) -> Any:
+        if not isinstance(field, Field):
+            return {name: self.add(x[name], field[name], number) for name in field}
         noise = torch.randn(x.shape, generator=generator("noise", number)).to(x)
         if field.kind == "image":
             return x + SIGMA * noise
