@@ -30,11 +30,13 @@ def open_stream(data: Any, around: Mapping[str, Any] | None = None) -> Stream:
 def open_for(recipe: Recipe) -> Stream:
     """The stream of a recipe.
 
-    Where it names a source only, method and model say what stream they need around it: two views, few labels, no valid
-    split where nothing is selected.
+    Where it names a source only, model, method and algorithm say what stream they need around it: two views, few
+    labels, no valid split where nothing is selected, the whole training split as one batch.
     """
-    around = {"name": "resident", **_companions("models", recipe.model).get("data", {})}
-    return open_stream(recipe.data, {**around, **_companions("methods", recipe.method).get("data", {})})
+    around: dict[str, Any] = {"name": "resident"}
+    for folder, value in (("models", recipe.model), ("methods", recipe.method), ("algorithms", recipe.algorithm)):
+        around |= _companions(folder, value).get("data", {})
+    return open_stream(recipe.data, around)
 
 
 def _companions(folder: str, value: Any) -> Mapping[str, Any]:
@@ -102,9 +104,15 @@ def _source_of_path(data: str | Path) -> Spec:
     path = Path(text).expanduser().absolute()  # so that a run can be tested from any folder
     if _holds_pictures(path):
         return {"name": "parquet_images", "path": str(path)}
-    if path.suffix.lower() in TABLES or (any(mark in text for mark in "*?[") and not path.exists()):
+    if _is_table(path) or (any(mark in text for mark in "*?[") and not path.exists()):
         return {"name": "table", "path": str(path)}
     if path.is_dir():
+        if not any(inner.is_dir() or _is_table(inner) for inner in path.iterdir()):
+            raise UserError(
+                f"{text} holds neither tables nor folders",
+                "a table, or a folder of images for each class",
+                "check the path",
+            )
         return {"name": "table" if _holds_tables(path) else "folder", "path": str(path)}
     if path.is_file() or "/" in text or path.suffix:
         what = "is no data set that is read here" if path.exists() else "does not exist"
@@ -114,6 +122,11 @@ def _source_of_path(data: str | Path) -> Spec:
     raise UserError(
         f"unknown data set '{text}'", "a name in `theta list data` or a path", nearest(text, registry.entries("data"))
     )
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a name ends as those of tables do; text may be packed."""
+    return path.name.lower().removesuffix(".gz").endswith(TABLES)
 
 
 def _holds_pictures(path: Path) -> bool:
@@ -136,7 +149,7 @@ def _holds_pictures(path: Path) -> bool:
 def _holds_tables(path: Path) -> bool:
     """Whether a folder has tables and neither images nor folders: with those, a table holds labels of images."""
     names = [inner for inner in path.iterdir() if not inner.name.startswith(".")]
-    tables = [inner for inner in names if inner.suffix.lower() in TABLES]
+    tables = [inner for inner in names if _is_table(inner)]
     return bool(tables) and all(inner in tables or inner.suffix.lower() in (".md", ".txt", ".pdf") for inner in names)
 
 
@@ -155,9 +168,10 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
     measures = recipe.measures
     if measures is None:
         measures = beside.get("measures", MEASURES.get(schema.target.kind, ()) if schema.target else ())
-    measures = [
-        registry.complete("measures", m, "measures") for m in ([measures] if isinstance(measures, str) else measures)
-    ]
+    measures = [measures] if isinstance(measures, str | Mapping) else measures
+    if not isinstance(measures, Sequence):
+        raise UserError(f"measures: got {measures!r}", "a list of names", "write for example measures=[accuracy]")
+    measures = [registry.complete("measures", measure, "measures") for measure in measures]
     budget = part(Budget, recipe.budget or beside.get("budget", {}), "budget")
     if [budget.epochs, budget.steps, budget.seconds].count(None) == 3:
         budget = Budget(epochs=default_epochs(stream))
@@ -165,11 +179,17 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
         raise UserError(
             f"budget: got {dict(recipe.budget)}", "one of epochs, steps and seconds", "leave the others out"
         )
-    engine = part(Engine, recipe.engine, "engine")
+    wanted = {**_companions("algorithms", algorithm).get("engine", {}), **recipe.engine}
+    engine = part(Engine, wanted, "engine")
     if engine.monitor is None and measures:
-        engine = part(Engine, {**recipe.engine, "monitor": measures[0]["name"]}, "engine")
+        engine = part(Engine, {**wanted, "monitor": measures[0]["name"]}, "engine")
     _check_method(method["name"], schema, engine)
-    _check_measures([measure["name"] for measure in measures], schema)
+    named = [measure["name"] for measure in measures]
+    _check_measures(named, schema)
+    if engine.monitor is not None and engine.monitor not in named:
+        raise UserError(
+            f"engine.monitor={engine.monitor}", "one of the recipe's measures", nearest(engine.monitor, named)
+        )
     if not isinstance(recipe.seed, int) or isinstance(recipe.seed, bool) or recipe.seed < 0:
         raise UserError(f"seed: got {recipe.seed!r}", "a whole number ≥ 0", "write seed=0")
     return Recipe(

@@ -45,6 +45,26 @@ def test_every_format_holds_the_same_table(tmp_path: Path) -> None:
         torch.testing.assert_close(source.prepare(np.arange(ROWS))[1]["input"], expected, msg=path.name)
 
 
+def test_text_as_spreadsheets_and_servers_write_it(tmp_path: Path) -> None:
+    """Windows-1252, packed, semicolons with decimal commas, bars; each reads as the plain file does."""
+    plain = FRAME.assign(x=FRAME["x"].round(3), w=FRAME["w"].replace("a", "süß"))
+    plain.to_csv(tmp_path / "windows.csv", index=False, encoding="cp1252")
+    plain.to_csv(tmp_path / "packed.csv.gz", index=False)
+    plain.to_json(tmp_path / "packed.jsonl.gz", orient="records", lines=True)
+    plain.to_csv(tmp_path / "german.csv", index=False, sep=";", decimal=",", encoding="cp1252")
+    plain.to_csv(tmp_path / "points.csv", index=False, sep=";")
+    plain.to_csv(tmp_path / "bars.csv", index=False, sep="|", lineterminator="\r\n")
+    expected = table(frame=plain, target="y").prepare(np.arange(ROWS))[1]["input"]
+    said = {}
+    for path in sorted(tmp_path.iterdir()):
+        source = open_stream({"name": str(path), "target": "y"}).source
+        assert torch.equal(source.prepare(np.arange(ROWS))[1]["input"], expected), path.name
+        said[path.name] = source.said
+    assert "the file is not UTF-8: read as Windows-1252" in said["windows.csv"]
+    assert {"columns are separated by ';'", "numbers have a decimal comma"} <= set(said["german.csv"])
+    assert "numbers have a decimal comma" not in said["points.csv"]
+
+
 def test_names_that_are_alike_are_numbered_in_training_and_in_prediction(tmp_path: Path) -> None:
     text = "a,b,a,a ,y\n" + "".join(f"{n},{n % 3},{n * n},{-n % 7},{'uv'[n % 2]}\n" for n in range(12))
     (tmp_path / "rows.csv").write_text(text)

@@ -13,7 +13,7 @@ import numpy as np
 
 from thetastar.data.arrays import arrays
 from thetastar.data.parquet_images import content_of
-from thetastar.data.prepare.formats import ENDINGS
+from thetastar.data.prepare.formats import ENDINGS, ending
 from thetastar.data.prepare.labels import Kind, Labelled, names_files, read_labels, shown
 from thetastar.data.prepare.pictures import Pictures, load
 from thetastar.data.prepare.splitting import SPLITS
@@ -95,7 +95,7 @@ def _table(where: Path, labels: str | None) -> Path | None:
         if not (where / labels).is_file():
             raise UserError(f"no file {where / labels}", "the table of labels", "check data.labels")
         return where / labels
-    found = [inner for inner in _inside(where) if inner.suffix.lower() in ENDINGS and inner.is_file()]
+    found = [inner for inner in _inside(where) if ending(inner) in ENDINGS and inner.is_file()]
     if _folders(where):
         found = [one for one in found if names_files(one)]
     if len(found) > 1:

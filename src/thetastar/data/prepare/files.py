@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from thetastar.data.prepare.formats import ENDINGS
+from thetastar.data.prepare.formats import ENDINGS, ending
 from thetastar.data.prepare.reading import content_hash, read_table
 from thetastar.data.prepare.splitting import Given, gathered, split_of_name
 from thetastar.errors import UserError
@@ -39,7 +39,7 @@ def read_files(path: str | Sequence[str], said: list[str]) -> Rows:
     for file, frame in zip(files[1:], frames[1:], strict=True):
         _same_columns(files[0], frames[0], file, frame)
     digest = hashlib.sha256(" ".join(content_hash(file) for file in files).encode()).hexdigest()[:16]
-    splits = [split_of_name(file.stem) for file in files]
+    splits = [split_of_name(file.name[: -len(ending(file))]) for file in files]
     shown = ", ".join(file.name for file in files[:6]) + (f" and {len(files) - 6:,} more" if len(files) > 6 else "")
     given = None
     if len(set(splits)) > 1:
@@ -64,9 +64,9 @@ def expanded(path: str | Sequence[str]) -> list[Path]:
         return [file for one in path for file in expanded(one)]
     where = Path(path).expanduser()
     if where.is_dir():
-        if where.suffix.lower() in ENDINGS:
+        if ending(where) in ENDINGS:
             return [where]  # reading it says what is wrong
-        files = sorted(file for file in where.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
+        files = sorted(file for file in where.iterdir() if ending(file) in ENDINGS and file.is_file())
         if not files:
             raise UserError(f"{where} holds no table", f"files ending in {', '.join(ENDINGS)}", "check the path")
         return files

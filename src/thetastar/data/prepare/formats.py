@@ -1,45 +1,134 @@
-"""Formats of tables: delimited text, JSON lines, Parquet, Arrow."""
+"""Formats of tables: delimited text, JSON lines, both packed or not; Parquet, Arrow."""
 
 from __future__ import annotations
 
+import codecs
 import csv
+import gzip
+import io
+import itertools
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 
-Reader = Callable[[Path, list[str]], pd.DataFrame]
+Reader = Callable[[Path, list[str], Collection[str]], pd.DataFrame]
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how spreadsheets begin what they call Unicode text
+GZIP = b"\x1f\x8b"
+SEPARATORS = (",", ";", "\t", "|")
+HEAD = 1000  # lines by which separator and decimals are chosen
+BLOCK = 2**20  # bytes
+CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f"))  # what no text holds
 
 
-def read_text(path: Path, said: list[str]) -> pd.DataFrame:
-    """Comma, semicolon or tab between values; a line of names first. Names stay as they are, several alike too."""
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+@dataclass(frozen=True)
+class Writing:
+    """How a file of text is written: what reads it whole, or in parts."""
+
+    encoding: str
+    separator: str
+    decimal: str
+    names: list[str]
+
+    def options(self, words: Collection[str]) -> dict[str, Any]:
+        """For pandas; columns in `words` are not to be read as numbers: 007 is no 7."""
+        return {
+            "sep": self.separator,
+            "decimal": self.decimal,
+            "na_values": ["?"],
+            "skipinitialspace": True,
+            "low_memory": False,
+            "dtype": dict.fromkeys([*words, *(name for name in self.names if name.strip() in words)], "str"),
+        }
+
+    def named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """With the names as they stand in the file: pandas numbers those that are alike without a word."""
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus of every row for an index
+            raise ValueError("rows have more values than there are names")
+        if len(self.names) == frame.shape[1]:
+            frame.columns = pd.Index([name.strip() or own for name, own in zip(self.names, frame.columns, strict=True)])
+        return frame
+
+
+def writing(path: Path, said: list[str]) -> Writing:
+    """Of a file with a line of names first: comma, semicolon, tab or | between values, a point or comma of decimals."""
+    encoding = encoding_of(path, said)
+    with opened(path, encoding) as file:
+        head = "".join(itertools.islice(file, HEAD))
+    usual = "\t" if ending(path).startswith(".tsv") else ","
+    separator = _separator(head, usual)
+    if separator != usual:
+        said.append(f"columns are separated by {separator!r}")
+    decimal = "."
+    if separator == ";":  # where a comma is no mark of thousands, even before three digits
+        number = r"(?m)(?:^|;)[+-]?\d+{}\d+(?:;|\r?$)"
+        commas, points = (re.search(number.format(mark), head) for mark in (",", r"\."))
+        decimal = "." if points and not commas else ","
+        if commas:
+            said.append("numbers have a decimal comma")
+    return Writing(encoding, separator, decimal, next(_values(head, separator), []))
+
+
+def read_text(path: Path, said: list[str], words: Collection[str]) -> pd.DataFrame:
+    """Delimited text. Names stay as they are, several alike too."""
+    how = writing(path, said)
+    with opened(path, how.encoding) as file:
+        return how.named(pd.read_csv(file, **how.options(words)))
+
+
+def opened(path: Path, encoding: str | None = None) -> IO[Any]:
+    """A file, packed or not, as text of an encoding or as bytes."""
     with path.open("rb") as file:
-        encoding = "utf-16" if file.read(2) in UTF16 else "utf-8-sig"
-    with path.open(encoding=encoding, newline="") as file:
-        first = file.readline()
-    if separator not in first:
-        found = next((other for other in (",", ";", "\t") if other in first), separator)
-        if found != separator:
-            said.append(f"columns are separated by {found!r}")
-        separator = found
-    with path.open(encoding=encoding, newline="") as file:
-        names = next(csv.reader(file, delimiter=separator, skipinitialspace=True), [])
-    options: dict[str, Any] = {"na_values": ["?"], "skipinitialspace": True, "low_memory": False}
-    frame = pd.read_csv(path, sep=separator, encoding=encoding, **options)
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus of every row for an index
-        raise ValueError("rows have more values than there are names")
-    if len(names) == frame.shape[1]:  # pandas numbers those that are alike without a word
-        frame.columns = pd.Index([name.strip() or own for name, own in zip(names, frame.columns, strict=True)])
-    return frame
+        packed = file.read(2) == GZIP
+    mode, newline = ("rb", None) if encoding is None else ("rt", "")
+    if packed:
+        return gzip.open(path, mode, encoding=encoding, newline=newline)  # type: ignore[return-value]
+    return path.open(mode, encoding=encoding, newline=newline)
 
 
-def read_json(path: Path, said: list[str]) -> pd.DataFrame:
+def encoding_of(path: Path, said: list[str]) -> str:
+    """UTF-8, UTF-16 by its mark, or what Windows writes in the West, which is said."""
+    decoder, clean = codecs.getincrementaldecoder("utf-8")(), True
+    with opened(path) as file:
+        block = file.read(BLOCK)
+        if block.startswith(UTF16):
+            return "utf-16"
+        try:
+            while block:
+                clean = clean and block.translate(None, CONTROL) == block
+                decoder.decode(block)
+                block = file.read(BLOCK)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            if not clean:
+                raise
+            said.append("the file is not UTF-8: read as Windows-1252")
+            return "cp1252"
+    return "utf-8-sig"
+
+
+def _values(text: str, separator: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+
+
+def _separator(head: str, usual: str) -> str:
+    """What divides the first lines into as many values each; the usual one where several do, or where none does."""
+    for separator in dict.fromkeys((usual, *SEPARATORS)):
+        counts = {len(line) for line in itertools.islice(_values(head, separator), 20) if line}
+        if len(counts) == 1 and counts != {1}:
+            return separator
+    first = head.partition("\n")[0]
+    return next((separator for separator in (usual, *SEPARATORS) if separator in first), usual)
+
+
+def read_json(path: Path, said: list[str], words: Collection[str]) -> pd.DataFrame:
     """One object a line, or an array of objects. Keys that a row lacks are missing values."""
-    text = path.read_text(encoding="utf-8-sig")
+    with opened(path, encoding_of(path, said)) as file:
+        text: str = file.read()
     if text.lstrip().startswith("["):
         rows = json.loads(text)
     else:
@@ -56,11 +145,11 @@ def read_json(path: Path, said: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_parquet(path: Path, said: list[str]) -> pd.DataFrame:
+def read_parquet(path: Path, said: list[str], words: Collection[str]) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def read_arrow(path: Path, said: list[str]) -> pd.DataFrame:
+def read_arrow(path: Path, said: list[str], words: Collection[str]) -> pd.DataFrame:
     """Feather and Arrow files, and Arrow streams."""
     import pyarrow
 
@@ -80,4 +169,10 @@ READERS: dict[str, Reader] = {
     ".ndjson": read_json,
     ".json": read_json,
 }
-ENDINGS = (".csv", ".tsv", *READERS)
+ENDINGS = (".csv", ".tsv", *READERS, ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+
+
+def ending(path: Path) -> str:
+    """The ending by which a file's format is known: .csv, or .csv.gz where it is packed."""
+    last = path.suffix.lower()
+    return "".join(path.suffixes[-2:]).lower() if last == ".gz" else last

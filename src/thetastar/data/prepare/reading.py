@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
-from thetastar.data.prepare.formats import READERS, read_text
+from thetastar.data.prepare.formats import READERS, ending, read_text
 from thetastar.errors import UserError, nearest
 
 MISSING = ("?", "")  # beside pandas' own: NA, N/A, NaN, null, None, …
@@ -21,13 +21,16 @@ TRUTH = {"true": "True", "TRUE": "True", "false": "False", "FALSE": "False"}  # 
 INDEX_NAMES = ("", "id", "index", "unnamed: 0")
 
 
-def read_table(path: Path, said: list[str]) -> pd.DataFrame:
-    """The rows of a file, its columns with distinct names; or a UserError that says what is wrong with it."""
+def read_table(path: Path, said: list[str], words: Collection[str] = ()) -> pd.DataFrame:
+    """The rows of a file, its columns with distinct names; or a UserError that says what is wrong with it.
+
+    Columns in `words` are read as words even where this file's values all look like numbers, as far as it is text.
+    """
     expected = "a CSV, TSV, JSON lines, Parquet or Arrow file"
     try:
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty", "a table with a line of column names", "check the file")
-        frame = READERS.get(path.suffix.lower(), read_text)(path, said)
+        frame = READERS.get(ending(path).removesuffix(".gz"), read_text)(path, said, words)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", expected, "check the path") from None
     except UserError:
@@ -122,17 +125,25 @@ def as_floats(words: Any) -> NDArray[np.float64]:
 
 def as_words(column: pd.Series) -> pd.Series:
     """Stripped words; missing ones are NaN."""
-    words = column if column.dtype == "str" else column.astype(object).map(str, na_action="ignore").astype("str")
+    words = column if column.dtype == "str" else column.astype(object).map(_word, na_action="ignore").astype("str")
     words = words.str.strip()
     return words.mask(words.isin(MISSING)).replace(TRUTH)
 
 
-def frame_of(raw: Any, names: Sequence[str]) -> pd.DataFrame:
-    """What a user hands to `predict`: a frame, a file, a row or rows, by name or in the order of `names`."""
+def _word(value: Any) -> str:
+    """Whole numbers alike, whether or not gaps in their column made floats of them."""
+    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
+
+
+def frame_of(raw: Any, names: Sequence[str], words: Collection[str] = ()) -> pd.DataFrame:
+    """What a user hands to `predict`: a frame, a file, a row or rows, by name or in the order of `names`.
+
+    Columns in `words` are read as words, see read_table.
+    """
     if isinstance(raw, pd.DataFrame):
         frame = raw
     elif isinstance(raw, str | Path):
-        frame = read_table(Path(raw).expanduser(), [])
+        frame = read_table(Path(raw).expanduser(), [], words)
     elif isinstance(raw, Mapping):
         single = not any(pd.api.types.is_list_like(value) for value in raw.values())
         frame = pd.DataFrame([raw]) if single else pd.DataFrame(raw)

@@ -1,4 +1,4 @@
-"""What words mean: numbers with marks of thousands, and dates in the usual ways of writing them."""
+"""What words mean: numbers with marks of thousands or signs of a unit, and dates in the usual ways of writing them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from thetastar.data.prepare.reading import as_floats
 
 MOSTLY = 0.95  # of the training values must read as numbers (or dates); the others then count as missing
 SPACES = "[ \u00a0\u2009\u202f]"  # also those that do not break a line
+SIGNS = "$€£¥₹%"  # before or after a number; one and the same in a column
 # mark of thousands → how a number with it is written, what to take out, and the sign of decimals
 STYLES = {
     "": ("", "", "."),
-    ",": (r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", ",", "."),
-    " ": (rf"[+-]?\d{{1,3}}(?:{SPACES}\d{{3}})+(?:[.,]\d+)?", SPACES, ","),
-    "'": (r"[+-]?\d{1,3}(?:['’]\d{3})+(?:\.\d+)?", "['’]", "."),
-    ".": (r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?", r"\.", ","),
+    ",": (r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", ",", "."),
+    " ": (rf"[+-]?[1-9]\d{{0,2}}(?:{SPACES}\d{{3}})+(?:[.,]\d+)?", SPACES, ","),
+    "'": (r"[+-]?[1-9]\d{0,2}(?:['’]\d{3})+(?:\.\d+)?", "['’]", "."),
+    ".": (r"[+-]?(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d+)?", r"\.", ","),
 }
 FORMATS = (
     "ISO8601",
@@ -33,7 +34,10 @@ FORMATS = (
 
 def numbers(words: pd.Series, style: str) -> NDArray[np.float64]:
     """Words as numbers in a style of writing them; NaN where a word is none, or is not finite."""
-    pattern, mark, decimal = STYLES[style]
+    sign = style[:1] if style[:1] in SIGNS else ""
+    pattern, mark, decimal = STYLES[style.removeprefix(sign)]
+    if sign:
+        words = words.map(lambda word: _without(word, sign), na_action="ignore").astype("str")
     values = as_floats(words)
     if pattern:
         marked = words.str.fullmatch(pattern).to_numpy(bool, na_value=False)
@@ -44,14 +48,32 @@ def numbers(words: pd.Series, style: str) -> NDArray[np.float64]:
     return values
 
 
+def _without(word: str, sign: str) -> str:
+    """-$5 → -5, 5 % → 5."""
+    bare = word.removeprefix("-").lstrip()
+    if bare.startswith(sign):
+        return ("-" if word.startswith("-") else "") + bare.removeprefix(sign).strip()
+    return word.removesuffix(sign).rstrip()
+
+
 def number_style(words: pd.Series) -> str | None:
-    """The mark of thousands with which most of the words are numbers; None where they are words."""
+    """How most of the words are numbers: their sign, as of a currency, and mark of thousands; None for words."""
     known = words.dropna()
-    if not known.head(100).str.match(r"[+-]?[.,]?\d").mean() >= MOSTLY / 2:
+    if not known.head(100).str.match(rf"[+-]?(?:[{SIGNS}]{SPACES}*)?[+-]?[.,]?\d").mean() >= MOSTLY / 2:
         return None
-    shares = {style: float(np.isfinite(numbers(known, style)).mean()) for style in STYLES}
+    signs = [sign for sign in SIGNS if known.str.contains(sign, regex=False).any()]
+    sign = signs[0] if len(signs) == 1 else ""
+    shares = {sign + mark: float(np.isfinite(numbers(known, sign + mark)).mean()) for mark in STYLES}
     best = max(shares, key=lambda style: shares[style])  # the first of equals
     return best if shares[best] >= MOSTLY else None
+
+
+def style_in_words(style: str) -> str:
+    """Of numbers: '$' before or after them, ',' between thousands, a decimal comma; empty where they are plain."""
+    sign = style[:1] if style[:1] in SIGNS else ""
+    mark = style.removeprefix(sign)
+    thousands = "a decimal comma" if mark == "." else f"{mark!r} between thousands" if mark else ""
+    return " and ".join(part for part in (thousands, f"the sign {sign}" if sign else "") if part)
 
 
 def dates(words: pd.Series, form: str) -> pd.Series:

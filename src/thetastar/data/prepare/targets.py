@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from thetastar.data.prepare.reading import as_floats, as_numbers, as_words, kind_of
+from thetastar.data.prepare.reading import as_numbers, as_words, kind_of
+from thetastar.data.prepare.recognising import number_style, numbers, style_in_words
 from thetastar.errors import UserError, nearest
 from thetastar.protocols import Field
 
 Task = Literal["auto", "classification", "regression"]
 FEW = 20  # whole numbers with at most so many values, each on three rows on average, are classes
+YEARS = (1800, 2100)
 
 
 def find_target(frame: pd.DataFrame, target: str | None, title: str) -> str:
@@ -49,13 +51,19 @@ def read_target(column: pd.Series, task: Task, said: list[str]) -> tuple[NDArray
     if len(distinct) == 1:
         shown = f"{distinct[0]:g}" if numeric else distinct[0]
         raise UserError(f"target '{name}' is constant ({shown})", "a target that varies", "choose another target")
-    whole = numeric and pd.api.types.infer_dtype(column) == "integer"
-    few = whole and len(distinct) <= max(2, min(FEW, len(values) // 3))
+    marks: list[str] = []
+    if not numeric and task != "classification" and not isinstance(column.dtype, pd.CategoricalDtype):
+        written, style = _written(pd.Series(values, dtype="str"), name)
+        if written is not None and (task == "regression" or not _are_classes(written)):
+            numeric, values, distinct = True, written, np.unique(written)
+            marks = [f"target '{name}' holds numbers with {style_in_words(style)}"] if style else []
+    whole = numeric and _whole(values)
     if task == "auto":
-        task = "classification" if few or not numeric else "regression"
-        _refuse_mixture(name, distinct, numeric)
+        task = "regression" if numeric and not _are_classes(values) else "classification"
     if task == "regression":
-        return _numbers(name, values, numeric, whole, distinct, said)
+        field = _numbers(name, numeric, whole, distinct, said)
+        said.extend(marks)
+        return values.astype(np.float32), field
     names = tuple(_plain(value, numeric) for value in distinct)
     refuse_singles(names, counts, f"target '{name}'")
     kind = "integer" if whole else "real" if numeric else "boolean" if column.dtype.kind == "b" else "word"
@@ -68,9 +76,7 @@ def _plain(value: Any, numeric: bool) -> str:
     return str(int(value)) if numeric and float(value).is_integer() else str(value)
 
 
-def _numbers(
-    name: str, values: NDArray[Any], numeric: bool, whole: bool, distinct: NDArray[Any], said: list[str]
-) -> tuple[NDArray[Any], Field]:
+def _numbers(name: str, numeric: bool, whole: bool, distinct: NDArray[Any], said: list[str]) -> Field:
     if not numeric:
         raise UserError(
             f"target '{name}' holds words ('{distinct[0]}')", "numbers for a regression", "set task=classification"
@@ -78,17 +84,29 @@ def _numbers(
     kind = f"integer target '{name}' ({len(distinct):,} distinct values)" if whole else f"real target '{name}'"
     hint = " (task=classification reads it as classes)" if len(distinct) <= FEW else ""
     said.append(f"regression of one number, from the {kind}{hint}")
-    return values.astype(np.float32), Field("number", ())
+    return Field("number", ())
 
 
-def _refuse_mixture(name: str, distinct: NDArray[Any], numeric: bool) -> None:
-    """Words among numbers are slips of the pen, not classes."""
-    if numeric:
-        return
-    slips = distinct[np.isnan(as_floats(distinct))]
-    if len(distinct) > FEW and 0 < len(slips) < len(distinct) / 2:
+def _whole(values: NDArray[Any]) -> bool:
+    return bool((values == np.floor(values)).all())
+
+
+def _are_classes(values: NDArray[Any]) -> bool:
+    """Whether numbers are few whole ones, however they are written; years are none unless there are two."""
+    distinct = np.unique(values)
+    years = len(distinct) > 2 and YEARS[0] <= distinct[0] and distinct[-1] <= YEARS[1]
+    return _whole(distinct) and not years and len(distinct) <= max(2, min(FEW, len(values) // 3))
+
+
+def _written(words: pd.Series, name: str) -> tuple[NDArray[np.float64] | None, str]:
+    """Words that are all numbers, and their style; words among many numbers are slips of the pen, not classes."""
+    style = number_style(words) or ""
+    found = numbers(words, style)
+    slips, count = pd.unique(words[np.isnan(found)]), words.nunique()
+    if count > FEW and 0 < len(slips) < count / 2:
         shown = ", ".join(f"'{slip}'" for slip in slips[:3])
         raise UserError(f"target '{name}' holds {shown} among numbers", "numbers, or words", "mend or drop those rows")
+    return (None if len(slips) else found), style
 
 
 def refuse_singles(names: Sequence[str], counts: Sequence[int] | NDArray[np.int64], where: str) -> None:
