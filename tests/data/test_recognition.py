@@ -36,6 +36,10 @@ def prepared(values: Any, rows: Any = None, **arguments: Any) -> tuple[table, An
         (["1'234.5", "7", "8"], [1234.5, 7, 8], '"\'" between thousands'),
         (["1.234,5", "7", "0,25"], [1234.5, 7, 0.25], "a decimal comma"),
         (["1e3", "7", " 2.5 "], [1000, 7, 2.5], None),
+        (["0,125", "1,250", "0,500"], [0.125, 1.25, 0.5], "a decimal comma"),  # no group of thousands begins with 0
+        (["$1,234.5", "-$7", "$ 12,000"], [1234.5, -7, 12000], "',' between thousands and the sign $"),
+        (["1.234,5 €", "7 €", "0,25 €"], [1234.5, 7, 0.25], "a decimal comma and the sign €"),
+        (["12.5%", "7 %", "100%"], [12.5, 7, 100], "the sign %"),
     ],
 )
 def test_marks_of_thousands(words: list[str], expected: list[float], line: str | None) -> None:
@@ -44,6 +48,10 @@ def test_marks_of_thousands(words: list[str], expected: list[float], line: str |
     np.testing.assert_allclose(x[:3, 0], expected)
     said = [text for text in source.said if "holds numbers" in text]
     assert said == ([f"column 'c' holds numbers with {line}"] if line else [])
+
+
+def test_numbers_of_two_currencies_stay_words() -> None:
+    assert prepared(["$5", "€5"] * 20)[1] == ("c=$5", "c=€5", "c=unknown")
 
 
 def test_a_few_words_among_numbers_are_missing_and_many_make_a_column_of_words() -> None:
