@@ -117,6 +117,11 @@ def sources(columns: Sequence[Column]) -> list[str]:
     return [column.name for column in columns if not isinstance(column, Product | Pair)]
 
 
+def plain(columns: Sequence[Column]) -> set[str]:
+    """The columns of numbers without marks; in others what a file writes counts as it stands: 007 is no 7."""
+    return {column.name for column in columns if isinstance(column, Number) and not column.style}
+
+
 def blocks(columns: Sequence[Column]) -> tuple[tuple[int, int], ...]:
     """(first entry, number of entries) of each column whose words become learnt vectors."""
     ends = np.cumsum([len(column.entries) for column in columns]).tolist()
