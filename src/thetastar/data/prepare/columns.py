@@ -122,6 +122,23 @@ def plain(columns: Sequence[Column]) -> set[str]:
     return {column.name for column in columns if isinstance(column, Number) and not column.style}
 
 
+def summary(columns: Sequence[Column]) -> str:
+    """How many columns become how many numbers, and in which ways."""
+    ways = {
+        "of numbers": [one for one in columns if isinstance(one, Number) and not one.levels],
+        "of numbers by their quantiles": [one for one in columns if isinstance(one, Number) and one.levels],
+        "of words one-hot": [one for one in columns if isinstance(one, Words) and not one.embed],
+        "of words one-hot, for learnt vectors": [one for one in columns if isinstance(one, Words) and one.embed],
+        "of words by rank": [one for one in columns if isinstance(one, Ranks)],
+        "of dates": [one for one in columns if isinstance(one, Date)],
+        "of texts": [one for one in columns if isinstance(one, Text)],
+        "crossed": [one for one in columns if isinstance(one, Product | Pair)],
+    }
+    count, entries = len(sources(columns)), sum(len(one.entries) for one in columns)
+    parts = ", ".join(f"{len(found):,} {way}" for way, found in ways.items() if found)
+    return f"{count:,} column{'s become' if count > 1 else ' becomes'} {entries:,} numbers: {parts}"
+
+
 def blocks(columns: Sequence[Column]) -> tuple[tuple[int, int], ...]:
     """(first entry, number of entries) of each column whose words become learnt vectors."""
     ends = np.cumsum([len(column.entries) for column in columns]).tolist()
