@@ -69,7 +69,9 @@ def test_resume_at_any_step_ends_in_the_same_bits(
         "keep": "best" if best else "last",
         "accumulate": accumulate,
     }
-    asked = recipe(engine=engine, algorithm={"name": "adamw", "ema": 0.9 if ema else None})
+    algorithm = {"name": "adamw", "ema": 0.9 if ema else None, "swa": None if ema else 0.5, "l1": 1e-3}
+    schedule = {"name": "plateau", "patience": 0, "threshold": 0.2} if best else "cosine"
+    asked = recipe(engine=engine, algorithm={**algorithm, "schedule": schedule})
     whole = equation.fit(asked)
     run = Run.create(tmp_path_factory.mktemp("run") / "parts")
     try:

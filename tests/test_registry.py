@@ -159,7 +159,7 @@ def test_listing_imports_neither_torch_nor_the_components() -> None:
 def test_every_default_is_filled_in_and_nested_components_too() -> None:
     full = registry.complete("algorithms", {"name": "sgd", "schedule": {"name": "cosine", "final": 0.1}})
     assert full["lr"] == 0.1
-    assert full["schedule"] == {"name": "cosine", "warmup": 0.05, "final": 0.1}
+    assert full["schedule"] == {"name": "cosine", "warmup": 0.05, "final": 0.1, "cycles": 1, "stretch": 1.0}
     assert registry.complete("algorithms", full) == full
 
 

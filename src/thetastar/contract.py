@@ -140,8 +140,8 @@ def opened(folder: str, name: str) -> Trial:
 def documented(folder: str, name: str) -> None:
     """The docstring describes every argument, every default is valid, an unknown argument is refused."""
     component = registry.load(folder, name)
-    doc = inspect.getdoc(component) or ""
-    _require(doc.strip(), "no docstring")
+    doc = "\n".join(registry.documentation(component))
+    _require((inspect.getdoc(component) or "").strip(), "no docstring")
     for argument in registry.arguments(component).values():
         _require(argument.annotation is not Any or folder == "data", f"argument '{argument.name}' has no annotation")
         _require(argument.name in doc, f"the docstring does not describe '{argument.name}'")

@@ -214,10 +214,7 @@ class Augment(ABC):
 
 
 class Stream(ABC):
-    """D as batches on the device: a function of (seed, epoch, skip).
-
-    `companions`: as for models.
-    """
+    """D as batches on the device: a function of (seed, epoch, skip). `companions`: as for models."""
 
     folder: ClassVar[str] = "data"
     companions: ClassVar[Mapping[str, Any]] = {}
@@ -323,19 +320,21 @@ class Program(nn.Module):
 
 
 class Schedule(ABC):
-    """The step size as a share of its peak, a pure function of progress."""
+    """The step size as a share of its peak, a pure function of progress; `listens` where the losses matter too."""
 
     folder: ClassVar[str] = "algorithms/schedules"
+    listens: ClassVar[bool] = False
 
     @abstractmethod
-    def factor(self, t: Clock) -> float:
-        """In [0, 1], or a little above for schedules that say so."""
+    def factor(self, t: Clock, losses: Sequence[float] = ()) -> float:
+        """In [0, 1]. `losses`: the mean training loss of every finished epoch, for schedules that listen."""
 
 
 class Algorithm(ABC):
-    """A: how θ moves. State is separate from the rule, so one rule serves several moves."""
+    """A: how θ moves. State is separate from the rule, so one rule serves several moves. `companions`: as Model."""
 
     folder: ClassVar[str] = "algorithms"
+    companions: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def example(cls) -> dict[str, Any]:

@@ -7,6 +7,7 @@ configuration. `complete` checks a spec against it and fills in every default, `
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
@@ -182,7 +183,7 @@ def _module(path: Path) -> Any:
 def _imported(path: Path, act: Callable[[], Any]) -> Any:
     try:
         return act()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script ends the process where it is imported
         raise UserError(
             f"{path.name} does not import: {type(error).__name__}: {error}", "a file that imports", "mend the file"
         ) from error
@@ -210,10 +211,18 @@ _required = inspect.Parameter.empty
 @cache
 def arguments(component: Callable[..., Any]) -> dict[str, Argument]:
     """The configuration of a component, read off its keyword-only parameters."""
-    target = component.__init__ if isinstance(component, type) else component
+    target, own = component, None
+    if isinstance(component, type):
+        if dataclasses.is_dataclass(component):
+            own = inspect.get_annotations(component)
+        else:
+            target = cast("Callable[..., Any]", component.__init__)
     hints = typing.get_type_hints(target, include_extras=True)
     found: dict[str, Argument] = {}
-    for parameter in inspect.signature(component).parameters.values():
+    # fields that siblings share come after those of the component's own
+    for parameter in sorted(
+        inspect.signature(component).parameters.values(), key=lambda p: own is not None and p.name not in own
+    ):
         if parameter.kind is parameter.KEYWORD_ONLY:
             annotation = hints.get(parameter.name, Any)
             found[parameter.name] = Argument(parameter.name, annotation, parameter.default, _nested(annotation))
@@ -226,6 +235,13 @@ def _nested(annotation: Any) -> str | None:
     if isinstance(folder, str):
         return folder
     return next((inner for part in typing.get_args(annotation) if (inner := _nested(part))), None)
+
+
+def documentation(component: Any) -> list[str]:
+    """The component's docstring, then those of the classes whose arguments it shares."""
+    if not isinstance(component, type) or not dataclasses.is_dataclass(component):
+        return [inspect.getdoc(component) or ""]
+    return [inspect.cleandoc(parent.__doc__) for parent in inspect.getmro(component) if parent.__doc__]
 
 
 def as_spec(value: Any, where: str) -> dict[str, Any]:
@@ -270,20 +286,26 @@ def _checked(argument: Argument, given: Any, place: str) -> Any:
 
 
 def check(annotation: Any, given: Any, place: str) -> Any:
-    """`given` as the annotated type, within its range; else a UserError that names the place."""
+    """`given` as the annotated type, finite and within its range; else a UserError that names the place."""
     import pydantic
 
-    config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    config = pydantic.ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
     try:
         value = pydantic.TypeAdapter(annotation, config=None if _is_model(annotation) else config).validate_python(
             given
         )
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(
-            f"{place}: got {given!r}", describe(annotation), first["msg"][0].lower() + first["msg"][1:]
-        ) from None
+        raise UserError(f"{place}: got {given!r}", describe(annotation), _hint(annotation, given, error)) from None
     return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
+
+
+def _hint(annotation: Any, given: Any, error: Any) -> str:
+    """The nearest of several words, else what the check says."""
+    choices = [choice for choice in typing.get_args(annotation) if isinstance(choice, str)]
+    if typing.get_origin(annotation) is typing.Literal and isinstance(given, str):
+        return nearest(given, choices)
+    problem: str = error.errors()[0]["msg"]
+    return problem[0].lower() + problem[1:]
 
 
 def _is_model(annotation: Any) -> bool:

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from thetastar.algorithms.descent import Descent
-from thetastar.protocols import Schedule
 from thetastar.registry import BelowOne, NonNegative, Positive
 
 __all__ = ["adamw"]
 
 
+@dataclass(kw_only=True, eq=False)
 class adamw(Descent):
     """m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  θ ← θ − η (m̂ / (√v̂ + ε) + λ θ),  m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
 
     Args:
-        lr: step size η at its peak, > 0.
         betas: β₁, β₂ in [0, 1).
         eps: ε > 0.
         weight_decay: λ ≥ 0, on matrices and kernels only.
-        schedule: share of the peak over the run; null is constant.
-        clip: largest norm of the gradient; null leaves it.
-        ema: decay of averaged weights for evaluation; null evaluates the live ones.
 
     Source: Kingma and Ba 2015, Adam; Loshchilov and Hutter 2019, Decoupled weight decay regularization.
     """
 
-    def __init__(
-        self,
-        *,
-        lr: Positive = 1e-3,
-        betas: tuple[BelowOne, BelowOne] = (0.9, 0.999),
-        eps: Positive = 1e-8,
-        weight_decay: NonNegative = 0.01,
-        schedule: Schedule | None = "cosine",  # type: ignore[assignment]
-        clip: Positive | None = None,
-        ema: BelowOne | None = None,
-    ) -> None:
-        super().__init__(lr=lr, schedule=schedule, clip=clip, ema=ema)
-        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+    lr: Positive = 1e-3
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.01
 
     def optimiser(self, groups: list[dict[str, Any]], fused: bool | None) -> torch.optim.Optimizer:
         return torch.optim.AdamW(

@@ -11,35 +11,80 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from thetastar.functional.gradients import clip, finite, follow, gradients, window_gradient
+from thetastar.errors import UserError
+from thetastar.functional.gradients import clip, finite, follow, gradients, shrink, window_gradient
 from thetastar.functional.sharding import is_sharded, like
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Move, Schedule
+from thetastar.registry import BelowOne, NonNegative, Positive
 
 __all__: list[str] = []
 
 
 @dataclass
+class Heard:
+    """Mean training loss of every finished epoch, for schedules that listen, and the sum over the present one."""
+
+    losses: list[float] = field(default_factory=list[float])
+    epoch: int = 0
+    total: Tensor = field(default_factory=lambda: torch.zeros(()))
+    steps: int = 0
+
+    def hear(self, loss: Tensor, epoch: int) -> None:
+        if epoch != self.epoch:
+            self.close(epoch)
+        self.total = self.total.to(loss.device) + loss
+        self.steps += 1
+
+    def close(self, epoch: int) -> None:
+        """The one moment of an epoch at which the host reads the loss."""
+        if self.steps:
+            self.losses.append((self.total / self.steps).item())
+        self.epoch, self.total, self.steps = epoch, torch.zeros(()), 0
+
+
+@dataclass
 class Descending:
-    """A torch optimiser over one move, and the moving average of its parameters where one is asked for."""
+    """A torch optimiser over one move, the average of its parameters where one is asked for, what the schedule heard.
+
+    `decayed` are the parameters that penalties act on; `averaged` counts the steps in a uniform average.
+    """
 
     optimiser: torch.optim.Optimizer
     parameters: list[Parameter]
-    average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    decayed: list[Parameter]
+    average: dict[str, Tensor]
+    averaged: int = 0
+    heard: Heard = field(default_factory=Heard)
 
 
+@dataclass(kw_only=True, eq=False)
 class Descent(Algorithm):
     """θ ← θ − η_t · rule(g_t): schedule, clipping, weight averaging and the non-finite guard around a torch optimiser.
 
     Args:
-        lr: peak step size η.
-        schedule: its share of the peak over the run; None is constant.
-        clip: rescale the gradient to at most this norm; None leaves it.
-        ema: decay of the moving average of the weights that is evaluated instead of the live ones, at most
-            (1 + t) / (10 + t) at step t; None for none.
+        lr: step size η at its peak, > 0; auto (`theta fit`) finds it by a range test.
+        schedule: share of the peak over the run; null is constant.
+        clip: largest norm of the gradient, which is rescaled to it; null leaves it.
+        clip_value: largest size of each entry of the gradient; null leaves them.
+        l1: λ₁ ≥ 0 of a proximal step after each update, θ ← sign(θ) max(|θ| − η_t λ₁, 0) on matrices and kernels:
+            exact zeros (Parikh and Boyd 2014, Proximal algorithms).
+        ema: decay of a moving average of the weights that is evaluated instead of the live ones, at most
+            (1 + t) / (10 + t) at step t; null evaluates the live ones.
+        swa: share of the run after which the weights of all steps are averaged evenly, and evaluated instead of the
+            live ones (Izmailov et al. 2018, Averaging weights leads to wider optima); null for none.
     """
 
-    def __init__(self, *, lr: float, schedule: Schedule | None, clip: float | None, ema: float | None) -> None:
-        self.lr, self.schedule, self.clip, self.ema = lr, schedule, clip, ema
+    lr: Positive
+    schedule: Schedule | None = "cosine"  # type: ignore[assignment]
+    clip: Positive | None = None
+    clip_value: Positive | None = None
+    l1: NonNegative = 0.0
+    ema: BelowOne | None = None
+    swa: BelowOne | None = None
+
+    def __post_init__(self) -> None:
+        if self.ema is not None and self.swa is not None:
+            raise UserError(f"ema={self.ema} and swa={self.swa}", "one kind of average", "leave one of them out")
 
     @abstractmethod
     def optimiser(self, groups: list[dict[str, Any]], fused: bool | None) -> torch.optim.Optimizer:
@@ -49,22 +94,30 @@ class Descent(Algorithm):
         """Weight decay acts on matrices and kernels; biases and gains are left alone."""
         return parameter.ndim > 1
 
-    def init(self, move: Move) -> Descending:
-        shown = {n: p[0] if move.stacked else p for n, p in move.parameters.items()}
-        decayed = [p for n, p in move.parameters.items() if self.decays(n, shown[n])]
-        plain = [p for n, p in move.parameters.items() if not self.decays(n, shown[n])]
-        groups: list[dict[str, Any]] = [{"params": decayed}] if decayed else []
+    def groups(self, move: Move) -> list[dict[str, Any]]:
+        """The parameters of a move, apart by what the rule does to them; each group knows its parameters' names."""
+        decayed, plain = self.parted(move)
+        groups: list[dict[str, Any]] = [{"params": list(decayed.values())}] if decayed else []
         if plain:
-            groups.append({"params": plain, "weight_decay": 0.0})
+            groups.append({"params": list(plain.values()), "weight_decay": 0.0})
+        return groups
+
+    def parted(self, move: Move) -> tuple[dict[str, Parameter], dict[str, Parameter]]:
+        """Parameters that decay, and the others."""
+        decayed = {n: p for n, p in move.parameters.items() if self.decays(n, p[0] if move.stacked else p)}
+        return decayed, {n: p for n, p in move.parameters.items() if n not in decayed}
+
+    def init(self, move: Move) -> Descending:
         sharded = any(map(is_sharded, move.parameters.values()))
-        optimiser = self.optimiser(groups, None if sharded else True)
-        average = {n: p.detach().clone() for n, p in move.parameters.items()} if self.ema is not None else {}
-        return Descending(optimiser, list(move.parameters.values()), average)
+        optimiser = self.optimiser(self.groups(move), None if sharded else True)
+        kept = self.ema is not None or self.swa is not None
+        average = {n: p.detach().clone() for n, p in move.parameters.items()} if kept else {}
+        return Descending(optimiser, list(move.parameters.values()), list(self.parted(move)[0].values()), average)
 
     def update(self, move: Move, loss: Loss, window: Sequence[Batch], state: Descending, t: Clock) -> Aux:
-        rate = self.lr * move.scale * (self.schedule.factor(t) if self.schedule else 1.0)
+        rate = self.lr * move.scale * self._factor(state, t)
         for group in state.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         for parameter in state.parameters:
             parameter.grad = None
         aux = window_gradient(loss, window)
@@ -76,11 +129,24 @@ class Descent(Algorithm):
         aux.finite = finite(aux.log["loss"], grads)
         if self.clip is not None:
             aux.log["gradient_norm"] = clip(grads, self.clip, move.stacked)
+        if self.clip_value is not None:
+            for grad in grads:
+                grad.clamp_(-self.clip_value, self.clip_value)
         self._step(state.optimiser, aux.finite)
-        if self.ema is not None:
-            # a young average forgets faster, or the initial weights would weigh on every short run
-            follow(list(state.average.values()), state.parameters, min(self.ema, (1 + t.step) / (10 + t.step)))
+        if self.l1:
+            shrink(state.decayed, rate * self.l1 * aux.finite)
+        if state.average:
+            self._average(state, t)
+        if self.schedule and self.schedule.listens:
+            state.heard.hear(aux.log["loss"], t.epoch)
         return aux
+
+    def _factor(self, state: Descending, t: Clock) -> float:
+        if not self.schedule:
+            return 1.0
+        if self.schedule.listens and state.heard.epoch != t.epoch:
+            state.heard.close(t.epoch)
+        return self.schedule.factor(t, state.heard.losses)
 
     def _step(self, optimiser: torch.optim.Optimizer, allowed: Tensor) -> None:
         """Step where `allowed`. On a GPU fused optimisers read the flag on the device; elsewhere reading it is free."""
@@ -90,12 +156,22 @@ class Descent(Algorithm):
         elif allowed:
             optimiser.step()
 
+    def _average(self, state: Descending, t: Clock) -> None:
+        averages = list(state.average.values())
+        if self.ema is not None:
+            # a young average forgets faster, or the initial weights would weigh on every short run
+            follow(averages, state.parameters, min(self.ema, (1 + t.step) / (10 + t.step)))
+        elif self.swa is not None and t.step >= self.swa * t.steps:
+            follow(averages, state.parameters, state.averaged / (state.averaged + 1))  # the mean of all so far
+            state.averaged += 1
+
     def weights(self, state: Descending) -> dict[str, Tensor]:
-        return state.average
+        return state.average if self.swa is None or state.averaged else {}
 
     def export(self, state: Descending) -> dict[str, Any]:
-        saved = state.optimiser.state_dict()
-        return {"slots": {str(key): value for key, value in saved["state"].items()}, "average": state.average}
+        slots = {str(key): value for key, value in state.optimiser.state_dict()["state"].items()}
+        saved: dict[str, Any] = {"slots": slots, "average": state.average, "averaged": state.averaged}
+        return saved | ({"heard": vars(state.heard)} if state.heard.steps or state.heard.losses else {})
 
     def restore(self, state: Descending, saved: Mapping[str, Any]) -> None:
         current = state.optimiser.state_dict()
@@ -104,6 +180,9 @@ class Descent(Algorithm):
         state.optimiser.load_state_dict({"state": slots, "param_groups": current["param_groups"]})
         for name, value in saved.get("average", {}).items():
             state.average[name].copy_(like(value, state.average[name]))
+        state.averaged = saved.get("averaged", 0)
+        if "heard" in saved:
+            state.heard = Heard(**saved["heard"])
 
 
 def _laid_out(slot: Mapping[str, Any], parameter: Parameter) -> dict[str, Any]:

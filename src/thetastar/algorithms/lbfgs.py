@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from thetastar.errors import UserError
+from thetastar.functional.curvature import flat, write
 from thetastar.functional.gradients import finite, window_gradient
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Move
 from thetastar.registry import Count, NonNegative
@@ -55,7 +56,7 @@ class lbfgs(Algorithm):
         return Memory(list(move.parameters.values()))
 
     def update(self, move: Move, loss: Loss, window: Sequence[Batch], state: Memory, t: Clock) -> Aux:
-        start = _flat(state.parameters)
+        start = flat(state.parameters)
         aux, value, gradient = self._evaluate(loss, window, state)
         aux.finite = finite(torch.tensor(value), [gradient])
         if not aux.finite:
@@ -68,13 +69,13 @@ class lbfgs(Algorithm):
         seen = {0.0: gradient}
 
         def along(length: float) -> tuple[float, float]:
-            _write(state.parameters, start + length * direction)
+            write(state.parameters, start + length * direction)
             _, there, seen[length] = self._evaluate(loss, window, state)
             return there, seen[length].dot(direction).item()
 
         first = 1.0 if state.pairs else min(1.0, 1.0 / max(gradient.abs().sum().item(), 1e-12))
         length = strong_wolfe(along, value, slope, first, self.evaluations) if slope < 0 else 0.0
-        _write(state.parameters, start + length * direction if length else start)
+        write(state.parameters, start + length * direction if length else start)
         self._remember(state, length * direction, seen[length] - gradient)
         aux.log |= {"step_size": start.new_tensor(length), "gradient_norm": gradient.norm()}
         return aux
@@ -183,13 +184,3 @@ def _between(low: Point, high: Point) -> float:
     length = high.length - width * (high.slope + d2 - d1) / bottom
     ends = sorted((low.length + 0.1 * width, high.length - 0.1 * width))
     return min(max(length, ends[0]), ends[1])
-
-
-def _flat(parameters: Sequence[Parameter]) -> Tensor:
-    return torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
-
-
-@torch.no_grad()
-def _write(parameters: Sequence[Parameter], flat: Tensor) -> None:
-    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        parameter.copy_(part.view(parameter.shape))

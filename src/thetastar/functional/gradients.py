@@ -71,6 +71,13 @@ def clip(tensors: Sequence[Tensor], limit: float, stacked: bool = False) -> Tens
     return whole(each.max())
 
 
+@torch.no_grad()
+def shrink(tensors: Sequence[Tensor], threshold: Tensor) -> None:
+    """θ ← sign(θ) max(|θ| − τ, 0) in place: the proximal step of τ ‖θ‖₁."""
+    for tensor in tensors:
+        tensor.copy_(tensor.sign() * (tensor.abs() - threshold).clamp_min(0))
+
+
 def finite(loss: Tensor, grads: Sequence[Tensor]) -> Tensor:
     """Whether the step may be taken, on the device.
 

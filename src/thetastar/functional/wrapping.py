@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from thetastar.errors import UserError
-from thetastar.protocols import Method, Model, Move, Objective
+from thetastar.protocols import Aux, Batch, Clock, Method, Model, Move, Objective, Schema, Stream
+
+
+class Wrapper(Objective):
+    """A method that changes how the loss of `inner` is formed, and leaves all else to it."""
+
+    def __init__(self, inner: Method) -> None:
+        super().__init__()
+        self.inner = objective(inner, type(self).__name__)
+        self.reads, self.kinds, self.couples = inner.reads, inner.kinds, inner.couples
+
+    def attach(self, f: Model, schema: Schema) -> None:
+        self.inner.attach(f, schema)
+
+    def moves(self, f: Model) -> Sequence[Move]:
+        return inner_moves(self.inner, f)
+
+    def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
+        return self.inner.predict(f, batch, wants, t)
+
+    def observe(self, f: Model, aux: Mapping[str, Aux], t: Clock) -> None:
+        self.inner.observe(f, aux, t)
+
+    def consolidate(self, f: Model, stream: Stream, t: Clock) -> None:
+        self.inner.consolidate(f, stream, t)
 
 
 def objective(inner: Method, wrapper: str) -> Objective:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from thetastar.errors import UserError
 from thetastar.functional.attacks import Norm, pgd_attack
-from thetastar.functional.wrapping import inner_moves, objective
+from thetastar.functional.wrapping import Wrapper
 from thetastar.layers.frozen import scratch
-from thetastar.protocols import Aux, Batch, Clock, Field, Method, Model, Move, Objective, Schema, Stream
+from thetastar.protocols import Aux, Batch, Clock, Field, Method, Model, Schema
 from thetastar.registry import NonNegative, Positive, Whole
 
 __all__ = ["pgd"]
 
 
-class pgd(Objective):
+class pgd(Wrapper):
     """min_θ E[ max_{‖δ‖ ≤ ε} ℓ(f_θ(x + δ), y) ], the inner maximum approached by projected gradient ascent.
 
     Args:
@@ -41,12 +40,10 @@ class pgd(Objective):
         norm: Norm = "linf",
         random_start: bool = True,
     ) -> None:
-        super().__init__()
-        self.inner = objective(inner, "pgd")
+        super().__init__(inner)
         self.norm: Norm = norm
         self.eps, self.steps, self.random_start = eps, steps, random_start
         self.step_size = step_size if step_size is not None else 2.5 * eps / max(steps, 1)
-        self.reads, self.kinds, self.couples = inner.reads, inner.kinds, inner.couples
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -62,10 +59,7 @@ class pgd(Objective):
                 "pgd on inputs that cannot be moved a little", "images or vectors", "choose the inner method alone"
             )
         self.bounds = (0.0, 1.0) if schema.input.kind == "image" else None
-        self.inner.attach(f, schema)
-
-    def moves(self, f: Model) -> Sequence[Move]:
-        return inner_moves(self.inner, f)
+        super().attach(f, schema)
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
         return self.inner.loss(f, {**batch, "input": self.attack(f, batch, t)}, t)
@@ -83,12 +77,3 @@ class pgd(Objective):
                 random_start=self.random_start,
                 bounds=self.bounds,
             )
-
-    def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
-        return self.inner.predict(f, batch, wants, t)
-
-    def observe(self, f: Model, aux: Mapping[str, Aux], t: Clock) -> None:
-        self.inner.observe(f, aux, t)
-
-    def consolidate(self, f: Model, stream: Stream, t: Clock) -> None:
-        self.inner.consolidate(f, stream, t)

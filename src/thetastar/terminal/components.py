@@ -70,7 +70,9 @@ def described(folder: str, name: str) -> dict[str, Any]:
     """A component as JSON values: the parts of its docstring and its arguments."""
     component = registry.load(folder, name)
     text = sections(inspect.getdoc(component) or "")
-    notes = entries_of(text.get("Args", ""))
+    notes: dict[str, str] = {}
+    for doc in reversed(registry.documentation(component)):
+        notes |= entries_of(sections(doc).get("Args", ""))
     arguments = [
         {
             "name": argument.name,

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from thetastar.functional.warmup import warming
-from thetastar.protocols import Clock, Schedule
-from thetastar.registry import BelowOne
+from dataclasses import dataclass
+
+from thetastar.algorithms.warmed import Warmed
 
 __all__ = ["constant"]
 
 
-class constant(Schedule):
-    """Linear warm-up, then 1.
+@dataclass(kw_only=True, eq=False)
+class constant(Warmed):
+    """Linear warm-up, then 1."""
 
-    Args:
-        warmup: share of the run spent rising from 0, in [0, 1).
-    """
-
-    def __init__(self, *, warmup: BelowOne = 0.0) -> None:
-        self.warmup = warmup
-
-    def factor(self, t: Clock) -> float:
-        warm = warming(t, self.warmup)
-        return 1.0 if warm is None else warm
+    def decay(self, p: float) -> float:
+        return 1.0

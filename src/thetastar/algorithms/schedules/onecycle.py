@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from thetastar.protocols import Clock, Schedule
 from thetastar.registry import BelowOne, Fraction
@@ -24,7 +25,7 @@ class onecycle(Schedule):
     def __init__(self, *, rise: BelowOne = 0.3, initial: Fraction = 0.04, final: Fraction = 4e-6) -> None:
         self.rise, self.initial, self.final = rise, initial, final
 
-    def factor(self, t: Clock) -> float:
+    def factor(self, t: Clock, losses: Sequence[float] = ()) -> float:
         top, end = max(self.rise * t.steps - 1, 0.0), t.steps - 1
         if t.step < top:
             return _between(self.initial, 1.0, t.step / top)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from thetastar.functional.warmup import warming
 from thetastar.protocols import Clock, Schedule
 from thetastar.registry import BelowOne, Fraction
@@ -25,7 +27,7 @@ class step(Schedule):
     ) -> None:
         self.milestones, self.gamma, self.warmup = milestones, gamma, warmup
 
-    def factor(self, t: Clock) -> float:
+    def factor(self, t: Clock, losses: Sequence[float] = ()) -> float:
         warm = warming(t, self.warmup)
         passed = sum(t.step >= milestone * t.steps for milestone in self.milestones)
         return self.gamma**passed * (1.0 if warm is None else warm)
