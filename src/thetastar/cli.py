@@ -272,7 +272,7 @@ def runs(
     if as_json:
         console.print_json(found)
     else:
-        console.show(runs_table(found) if found else f"no runs in {folder}")
+        console.show(runs_table(found) if found else f"no runs in {folder}" + (" with that" if where else ""))
 
 
 @app.command(name="list")

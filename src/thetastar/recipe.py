@@ -70,6 +70,12 @@ class Recipe:
     engine: Mapping[str, Any] = field(default_factory=dict[str, Any])
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, example in (("budget", "budget.epochs=5"), ("engine", "engine.patience=3")):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise UserError(f"{name}: got {given!r}", "a mapping", f"write for example {example}")
+
     @classmethod
     def from_mapping(cls, entry: Mapping[str, Any], where: str = "recipe") -> Recipe:
         known = [part.name for part in dataclasses.fields(cls)]
@@ -78,8 +84,9 @@ class Recipe:
                 raise UserError(f"{where}: unknown key '{key}'", f"one of {', '.join(known)}", nearest(str(key), known))
         if "data" not in entry:
             raise UserError(f"{where}: no data", "a data set", "add data: digits")
-        if entry.get("format", FORMAT) > FORMAT:
-            raise UserError(f"{where}: format {entry['format']}", f"at most {FORMAT}", "update thetastar")
+        form = entry.get("format", FORMAT)
+        if not isinstance(form, int) or form > FORMAT:
+            raise UserError(f"{where}: format {form!r}", f"at most {FORMAT}", "update thetastar")
         return cls(**{key: value for key, value in entry.items() if key != "format"})
 
     @classmethod

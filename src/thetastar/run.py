@@ -15,8 +15,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,17 +41,20 @@ FORMAT = 1
 # what a process leaves that was killed before the run was one
 BEGUN = ("columns", "recipe.yaml", "recipe.yaml.part", "provenance.json.part")
 SEALED = ("recipe.yaml", "schema.json", "model.safetensors")
+RESTORE = "restore it from a copy or train again"
 
 
 class Run:
     """A folder of results. Every file is written whole or not at all, so the folder is readable at any moment."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, made: Sequence[Path] = ()) -> None:
         self.path = path
+        self.made = made  # the folders above it that were made for it, the innermost first
 
     @classmethod
     def create(cls, path: Path, recipe: Recipe | None = None) -> Run:
         """A new run; refuses a folder that holds something else. Provenance comes last: without it there is no run."""
+        made = [parent for parent in path.parents if not parent.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(entry.name not in BEGUN for entry in path.iterdir()):
@@ -59,13 +63,21 @@ class Run:
         except OSError as error:
             reason = f"cannot write {path}: {error.strerror}"
             raise UserError(reason, "a folder one can write", "choose another --out") from None
-        run = cls(path)
+        run = cls(path, made)
         about: dict[str, Any] = {"format": FORMAT, "status": "started", "started": now()}
         if recipe is not None:
             run.write_recipe(recipe)
             about["recipe"] = recipe.to_mapping()
         run.write_json("provenance.json", about)
         return run
+
+    def discard(self) -> None:
+        """Take back what `create` made, where nothing has been learnt yet."""
+        if any(entry.name not in (*BEGUN, "provenance.json") for entry in self.path.iterdir()):
+            return
+        shutil.rmtree(self.path)
+        for parent in self.made:
+            parent.rmdir()
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -77,7 +89,9 @@ class Run:
             missing = f"{path} is no run folder: provenance.json is missing"
             raise UserError(missing, "a folder written by theta fit", "see `theta runs`")
         form = run.provenance.get("format")
-        if not isinstance(form, int) or form > FORMAT:
+        if not isinstance(form, int):
+            raise UserError(f"{path / 'provenance.json'} is damaged", "the format of the run", RESTORE)
+        if form > FORMAT:
             raise UserError(f"{path} has format {form!r}", f"at most {FORMAT}", "update thetastar")
         return run
 
@@ -88,12 +102,13 @@ class Run:
         write_atomic(self.path / name, f"{text}\n".encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
+        data = self.read(name)
         try:
-            value: Any = json.loads(self.read(name))
+            value: Any = json.loads(data)
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise UserError(f"{self.path / name} is damaged", "JSON", "restore it from a copy or train again")
+            raise UserError(f"{self.path / name} is damaged", "JSON", RESTORE)
         return cast(dict[str, Any], value)
 
     def read(self, name: str) -> bytes:
@@ -101,13 +116,15 @@ class Run:
         try:
             data = (self.path / name).read_bytes()
         except FileNotFoundError:
-            missing = f"{self.path} is half written: {name} is missing"
-            raise UserError(missing, "a complete run", f"resume it: theta fit --resume {self.path}") from None
+            whole = name != "provenance.json" and self.finished
+            got = f"{self.path} has lost {name}" if whole else f"{self.path} is half written: {name} is missing"
+            do = RESTORE if whole else f"resume it: theta fit --resume {self.path}"
+            raise UserError(got, "a complete run", do) from None
         if name in SEALED and self.finished:
             recorded: dict[str, str] = self.provenance.get("sha256", {})
             if recorded.get(name) != hashlib.sha256(data).hexdigest():
                 damaged = f"{self.path / name} is damaged: its hash is not the recorded one"
-                raise UserError(damaged, "the file as it was written", "restore it from a copy or train again")
+                raise UserError(damaged, "the file as it was written", RESTORE)
         return data
 
     @property
@@ -120,7 +137,10 @@ class Run:
 
     @property
     def measures(self) -> dict[str, Any]:
-        return self.read_json("measures.json")
+        values = self.read_json("measures.json")
+        if not all(isinstance(value, dict) for value in values.values()):
+            raise UserError(f"{self.path / 'measures.json'} is damaged", "measures by split", RESTORE)
+        return values
 
     @property
     def finished(self) -> bool:

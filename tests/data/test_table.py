@@ -252,7 +252,7 @@ BAD_FILES: list[tuple[Any, dict[str, Any], str]] = [
     (GOOD, {"target": "y", "task": "regression"}, r"holds words \('u'\); expected numbers"),
     ("y\n" + "u\nv\n" * 6, {"target": "y"}, "no column beside the target"),
     (GOOD + "1,2,u,extra\n", {"target": "y"}, "does not parse: .*line 14"),
-    ("a,y\n" + "1,2,u\n" * 9, {"target": "y"}, "more values than there are names"),
+    ("a,y\n" + "1,2,u\n" * 9, {"target": "y"}, "line 2 has more values than the 2 names"),
     (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), {"target": "y"}, "is not UTF-8 text"),
     (
         "a,y\n" + "".join(f"{n},{n}\n" for n in range(30)) + "30,n.n.\n",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thetastar.errors import UserError
 from thetastar.functional.keys import mix
 from thetastar.functional.whole import draw_groups, draw_latest, refuse_straddling
 
@@ -31,6 +32,10 @@ def split_rows(
     drawn; with `times`, one number a row, test is the latest part, valid the one before, train the earliest.
     """
     held: dict[str, Rows] = {name: np.asarray(index, dtype=np.int64) for name, index in (given or {}).items()}
+    if valid * ("valid" not in held) + test * ("test" not in held) >= 1:
+        raise UserError(
+            f"data.valid={valid:g} and data.test={test:g}", "shares that leave rows to train on", "lower them"
+        )
     pool = held.pop("train", None)
     if pool is None:
         taken = np.concatenate([*held.values(), np.empty(0, np.int64)])

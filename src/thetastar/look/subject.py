@@ -11,12 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from thetastar import registry
 from thetastar.data.prepare.files import read_files
 from thetastar.data.prepare.reading import as_numbers, as_words, distinct_names, kind_of
 from thetastar.data.prepare.targets import find_target, read_target
 from thetastar.data.resident import resident
 from thetastar.defaults import data_spec, open_stream
-from thetastar.errors import UserError
+from thetastar.errors import UserError, nearest
 from thetastar.functional.keys import mix
 from thetastar.functional.splits import split_rows
 from thetastar.look.findings import Finding
@@ -78,6 +79,7 @@ class Subject:
 def subject_of(data: Any) -> Subject:
     """Read what a data spec names; labels of its test split are dropped here, so that no examination can see them."""
     spec = data_spec(data)
+    registry.complete("data", spec)  # a slip in what was asked is refused; what is odd about the data is shown
     source = spec.get("source")
     if spec["name"] != "resident" or source is None:
         raise UserError(f"look at {spec['name']}", "rows: a data set, a file or a folder of images", "name its source")
@@ -129,6 +131,9 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
     if target is not None:
         find_target(frame, target, title)
     aside = [*source.get("drop", ()), source.get("split_column"), source.get("group")]  # these are no inputs
+    for name in [*aside, source.get("time")]:
+        if name is not None and name not in frame.columns:
+            raise UserError(f"{title} has no column '{name}'", "a column of the table", nearest(name, frame.columns))
     frame = frame.drop(columns=[name for name in dict.fromkeys(aside) if name in frame.columns and name != target])
     found = Subject(title=title, frame=frame, splits={}, said=said)
     try:

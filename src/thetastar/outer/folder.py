@@ -28,12 +28,15 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.+-]", "-", name)
 
 
-def read(file: Path) -> Any:
-    """A JSON file of the comparison."""
+def read(file: Path, *keys: str) -> Any:
+    """A JSON file of the comparison; a mapping with these keys, where some are named."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
-        raise UserError(f"{file} is damaged", "JSON", "restore it from a copy, or choose another --out") from None
+        found = None
+    if found is None or (keys and not (isinstance(found, dict) and set(keys) <= set(found))):
+        raise UserError(f"{file} is damaged", "JSON", "restore it from a copy, or choose another --out")
+    return found
 
 
 class Slot:
@@ -89,7 +92,7 @@ class Folder:
         }
         file = self.path / "compare.json"
         if file.is_file():
-            before = read(file)
+            before = read(file, "asked", "learners")
             self._agree(before, json.loads(json.dumps(entry)))
             entry["learners"] = {**before["learners"], **entry["learners"]}  # who is left out today may come back
         try:
@@ -150,7 +153,7 @@ def load_verdict(path: Path) -> Verdict:
         raise UserError(
             f"{path} holds no verdict", "the folder of a finished comparison", "run theta compare --out with it"
         )
-    state = read(file)
+    state = read(file, "format", "question", "rows", "pairs")
     if state.pop("format", None) != FORMAT:
         raise UserError(f"{file} has another format", f"format {FORMAT}", "update thetastar, or compare again")
     verdict = Verdict.from_json(state)

@@ -66,6 +66,8 @@ def gather(
     learners: list[Learner] = []
     for name, (_, recipe) in zip(names, partial, strict=True):
         recipe = completed(recipe.override(overrides), stream)
+        if not recipe.measures:
+            raise UserError("measures=[] in a comparison", "a measure that judges", "name one or leave the word out")
         learners.append(Learner(name, recipe.replace(measures=with_column(recipe.measures))))
     if len({str(learner.recipe.measures[0]) for learner in learners}) > 1:
         raise UserError(

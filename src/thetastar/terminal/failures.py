@@ -27,6 +27,7 @@ MENDABLE = {
     errno.ENOTDIR: "choose a path whose parent is a folder",
     errno.EISDIR: "name a file, not a folder",
     errno.ENOENT: "check the path",
+    errno.ENAMETOOLONG: "choose a shorter path",
 }
 
 

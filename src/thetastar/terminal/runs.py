@@ -17,7 +17,7 @@ CREATE TEMP TABLE files AS
     SELECT filename[:-length(parse_filename(filename)) - 2] AS run,
            parse_filename(filename) AS file,
            TRY_CAST(content AS JSON) AS body
-    FROM read_text({paths})
+    FROM (SELECT unnest($paths) AS filename, unnest($texts) AS content)
 """
 
 # a damaged file has no body: its run is listed as damaged rather than spoiling the query
@@ -26,7 +26,7 @@ CREATE TEMP TABLE raw AS
     SELECT run,
            any_value(body) FILTER (file = 'provenance.json') AS about,
            any_value(body) FILTER (file = 'measures.json') AS measures,
-           bool_or(body IS NULL) AS damaged
+           bool_or(body IS NULL OR (file = 'provenance.json' AND (body->'format') IS NULL)) AS damaged
     FROM files GROUP BY run;
 CREATE TEMP TABLE runs AS
     SELECT run,
@@ -57,13 +57,16 @@ def listed(folder: Path, condition: str | None = None, order: str | None = None)
         return []
     paths += [str(measures) for path in paths if (measures := Path(path).with_name("measures.json")).is_file()]
     with duckdb.connect() as base:
-        base.execute(_FILES.format(paths="$paths"), {"paths": paths})
+        texts = [Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
+        base.execute(_FILES, {"paths": paths, "texts": texts})
         first, second = _RUNS.split(";")
         base.execute(first)
         structs = ", ".join(_struct(base, name) for name in ("valid", "test", "facts"))
         base.execute(second.format(structs=structs))
         query = f"SELECT {', '.join(COLUMNS)} FROM runs WHERE {condition or 'true'} ORDER BY {order or 'run'}"
         try:
+            if len(base.extract_statements(query)) > 1:
+                raise UserError("--where or --sort holds a ;", "one condition, or columns", "leave the ; out")
             relation = base.execute(query)
         except duckdb.Error as error:
             problem = str(error).split("\n")[0]

@@ -66,9 +66,10 @@ def resume(place: Path, as_json: bool) -> None:
     stars: list[Star] = []
     for folder in folders or [place]:
         run = Run.open(folder)
-        if run.finished:
-            aside().print(f"{folder} is finished", markup=False, style="dim")
+        finished = run.finished
         stars.append(train(run.recipe, folder, None, len(folders)))
+        if finished:
+            aside().print(f"{folder} was finished", markup=False, style="dim")
     report(stars, place, as_json)
 
 
@@ -99,8 +100,10 @@ def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:
         show(f"stopped early; best epoch {star.facts['best_epoch']}")
     if star.measures:
         show(measures_table(star.measures) if len(stars) == 1 else intervals_table(stars))
-    else:
+    elif star.recipe.measures:
         show("no valid split was held out: the test split will judge")
+    else:
+        show("nothing was measured: the recipe names no measures")
     show(f"run: {place}")
     if "test" not in star.measures:
         show(f"next: theta test {place if len(stars) == 1 else place / ('seed-' + str(star.recipe.seed))}")
@@ -153,6 +156,9 @@ def single(place: Path) -> Path:
     """The folder of one run; several seeds are several runs."""
     if place.is_dir() and not (place / "provenance.json").exists() and (runs := sorted(place.glob("seed-*"))):
         raise UserError(f"{place} holds {len(runs)} runs, one a seed", "one run", f"name one, for example {runs[0]}")
+    if (place / "compare.json").is_file():
+        inside = next(iter(sorted(place.glob("runs/*/seed-*"))), place / "runs")
+        raise UserError(f"{place} is a comparison", "one run", f"name one, for example {inside}")
     return place
 
 

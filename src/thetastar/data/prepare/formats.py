@@ -48,7 +48,7 @@ class Writing:
     def named(self, frame: pd.DataFrame) -> pd.DataFrame:
         """With the names as they stand in the file: pandas numbers those that are alike without a word."""
         if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus of every row for an index
-            raise ValueError("rows have more values than there are names")
+            raise ValueError(f"line 2 has more values than the {len(self.names)} names in line 1")
         if len(self.names) == frame.shape[1]:
             frame.columns = pd.Index([name.strip() or own for name, own in zip(self.names, frame.columns, strict=True)])
         return frame
@@ -77,7 +77,25 @@ def read_text(path: Path, said: list[str], words: Collection[str]) -> pd.DataFra
     """Delimited text. Names stay as they are, several alike too."""
     how = writing(path, said)
     with opened(path, how.encoding) as file:
-        return how.named(pd.read_csv(file, **how.options(words)))
+        frame = how.named(pd.read_csv(file, **how.options(words)))
+    if frame.iloc[:, -1:].isna().any(axis=None):
+        _say_short(path, how, said)
+    return frame
+
+
+def _say_short(path: Path, how: Writing, said: list[str]) -> None:
+    """Rows with fewer values than names read as if the last ones were blank."""
+    short: list[int] = []
+    inside = False  # of a quoted value that holds the ends of lines
+    with opened(path, how.encoding) as file:
+        for number, line in enumerate(file, 1):
+            quotes = line.count('"')
+            if not inside and not quotes and line.strip() and line.count(how.separator) < len(how.names) - 1:
+                short.append(number)
+            inside ^= bool(quotes % 2)
+    if short:
+        rows = "1 row has" if len(short) == 1 else f"{len(short):,} rows have"
+        said.append(f"{rows} fewer values than there are names, line {short[0]:,} first: the others count as missing")
 
 
 def opened(path: Path, encoding: str | None = None) -> IO[Any]:
@@ -92,7 +110,7 @@ def opened(path: Path, encoding: str | None = None) -> IO[Any]:
 
 def encoding_of(path: Path, said: list[str]) -> str:
     """UTF-8, UTF-16 by its mark, or what Windows writes in the West, which is said."""
-    decoder, clean = codecs.getincrementaldecoder("utf-8")(), True
+    decoder, clean, zeros = codecs.getincrementaldecoder("utf-8")(), True, False
     with opened(path) as file:
         block = file.read(BLOCK)
         if block.startswith(UTF16):
@@ -100,6 +118,7 @@ def encoding_of(path: Path, said: list[str]) -> str:
         try:
             while block:
                 clean = clean and block.translate(None, CONTROL) == block
+                zeros = zeros or b"\0" in block
                 decoder.decode(block)
                 block = file.read(BLOCK)
             decoder.decode(b"", final=True)
@@ -108,6 +127,8 @@ def encoding_of(path: Path, said: list[str]) -> str:
                 raise
             said.append("the file is not UTF-8: read as Windows-1252")
             return "cp1252"
+    if zeros:
+        raise ValueError("it holds zero bytes, as no text does")
     return "utf-8-sig"
 
 

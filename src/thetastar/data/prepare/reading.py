@@ -41,7 +41,8 @@ def read_table(path: Path, said: list[str], words: Collection[str] = ()) -> pd.D
     # pandas and pyarrow report broken content as kinds of ValueError or OSError
     except (ValueError, csv.Error, OSError) as error:
         reason = getattr(error, "strerror", None)
-        got = f"cannot read {path}: {reason}" if reason else f"{path} does not parse: {error}"
+        problem = str(error).removeprefix("Error tokenizing data. C error: ")
+        got = f"cannot read {path}: {reason}" if reason else f"{path} does not parse: {problem}"
         raise UserError(got, expected, "check the path and permissions" if reason else "mend the file") from None
     if len(frame) == 0:
         raise UserError(f"{path} has column names but no rows", "at least one row", "check the file")

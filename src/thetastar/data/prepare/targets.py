@@ -40,8 +40,9 @@ def read_target(column: pd.Series, task: Task, said: list[str]) -> tuple[NDArray
     values = as_numbers(column) if numeric else as_words(column).to_numpy(object)
     missing = int(pd.isna(values).sum())
     if missing:
+        row = int(np.asarray(pd.isna(values)).argmax()) + 1
         raise UserError(
-            f"target '{name}' is missing (NaN) in {missing:,} of {len(values):,} rows",
+            f"target '{name}' is missing (NaN) in {missing:,} of {len(values):,} rows, row {row:,} first",
             "a target in every row",
             "drop those rows",
         )
