@@ -42,7 +42,7 @@ def repeats(theta: Callable[..., str]) -> Callable[..., dict[str, Any]]:
         *words: str,
         task: str,
         truth: Any,
-        write: Callable[[Any], Path],
+        write: Callable[[Any], Path | list[Path]],
         models: Sequence[str] = (),
     ) -> dict[str, Any]:
         """
@@ -50,7 +50,7 @@ def repeats(theta: Callable[..., str]) -> Callable[..., dict[str, Any]]:
             data: name or path as on the command line; with `words`.
             task: how a line that is said of it must begin.
             truth: (rows,) or (rows, outputs): the answer of every row, as predictions give it.
-            write: rows by their numbers → a file that holds them as the data did.
+            write: rows by their numbers → a file that holds them as the data did, or a file each.
             models: beside the default one.
         """
         cheap = list(models) or ["knn"]
@@ -64,8 +64,10 @@ def repeats(theta: Callable[..., str]) -> Callable[..., dict[str, Any]]:
         for row in verdict["rows"]:
             run = Run.open(Path(verdict["report"]).parent / "runs" / row["name"] / "seed-1")
             rows = open_stream(run.recipe.data).rows["test"]  # type: ignore[attr-defined]
-            printed = pd.read_csv(
-                io.StringIO(theta("predict", run.path, write(rows))), dtype=str, keep_default_na=False
+            files = write(rows)
+            printed = pd.concat(
+                pd.read_csv(io.StringIO(theta("predict", run.path, file)), dtype=str, keep_default_na=False)
+                for file in (files if isinstance(files, list) else [files])
             )
             assert len(printed) == len(rows)
             for name, value in score(printed, np.asarray(truth)[rows], task).items():
@@ -92,9 +94,10 @@ def default(data: str, words: Sequence[str]) -> str:
 
 
 def score(printed: pd.DataFrame, truth: np.ndarray[Any, Any], task: str) -> dict[str, float]:
-    """Root mean squared error of numbers, else the share of rows of which all is right; in float64."""
+    """Root mean squared error of numbers, else the share of rows of which all is right; of what is printed."""
     found = printed.to_numpy(str).reshape(len(truth), -1)
     truth = truth.reshape(len(truth), -1)
     if task.startswith("regression"):
-        return {"rmse": float(np.sqrt(((found.astype(float) - truth.astype(float)) ** 2).mean(0)).mean())}
+        answers = found.astype(np.float32).astype(float)  # printed with as many digits as tell float32 apart
+        return {"rmse": float(np.sqrt(((answers - truth.astype(float)) ** 2).mean(0)).mean())}
     return {"accuracy": float((found == truth.astype(str)).all(1).mean())}
