@@ -192,8 +192,7 @@ class table(Source):
         x = columns_.encode(self.frame, self.columns, strict=False)
         names = tuple(entry for column in self.columns for entry in column.entries)
         if len(names) > len(self.columns):
-            many = len(self.columns) > 1
-            self.said.append(f"{len(self.columns)} column{'s become' if many else ' becomes'} {len(names):,} numbers")
+            self.said.append(columns_.summary(self.columns))
         mean, std = _moments(x[rows]) if self.wishes.scale != "none" else ((), ())
         cuts, blocks = edges(x[rows]), columns_.blocks(self.columns)
         field = Field("vector", (len(names),), names=names, mean=mean, std=std, quantiles=cuts, blocks=blocks)
