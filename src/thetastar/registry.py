@@ -211,18 +211,13 @@ _required = inspect.Parameter.empty
 @cache
 def arguments(component: Callable[..., Any]) -> dict[str, Argument]:
     """The configuration of a component, read off its keyword-only parameters."""
-    target, own = component, None
-    if isinstance(component, type):
-        if dataclasses.is_dataclass(component):
-            own = inspect.get_annotations(component)
-        else:
-            target = cast("Callable[..., Any]", component.__init__)
+    fields = _has_fields(component)
+    target: Any = component.__init__ if isinstance(component, type) and not fields else component
     hints = typing.get_type_hints(target, include_extras=True)
+    own = inspect.get_annotations(target) if fields else hints
     found: dict[str, Argument] = {}
-    # fields that siblings share come after those of the component's own
-    for parameter in sorted(
-        inspect.signature(component).parameters.values(), key=lambda p: own is not None and p.name not in own
-    ):
+    taken = inspect.signature(component).parameters.values()
+    for parameter in sorted(taken, key=lambda p: p.name not in own):  # own fields first, then those that siblings share
         if parameter.kind is parameter.KEYWORD_ONLY:
             annotation = hints.get(parameter.name, Any)
             found[parameter.name] = Argument(parameter.name, annotation, parameter.default, _nested(annotation))
@@ -237,9 +232,14 @@ def _nested(annotation: Any) -> str | None:
     return next((inner for part in typing.get_args(annotation) if (inner := _nested(part))), None)
 
 
+def _has_fields(component: Any) -> bool:
+    """Whether the arguments are the fields of a dataclass, which siblings inherit."""
+    return isinstance(component, type) and dataclasses.is_dataclass(component)
+
+
 def documentation(component: Any) -> list[str]:
     """The component's docstring, then those of the classes whose arguments it shares."""
-    if not isinstance(component, type) or not dataclasses.is_dataclass(component):
+    if not _has_fields(component):
         return [inspect.getdoc(component) or ""]
     return [inspect.cleandoc(parent.__doc__) for parent in inspect.getmro(component) if parent.__doc__]
 

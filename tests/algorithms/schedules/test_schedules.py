@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as reference
 
@@ -100,6 +100,7 @@ def test_the_shortest_runs_have_a_rate(name: str, steps: int) -> None:
 
 
 @pytest.mark.shows("O3")
+@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 2.0), min_size=1, max_size=60), st.integers(0, 3), st.sampled_from([1e-4, 0.1]))
 def test_plateau_equals_torch_fed_with_the_same_losses(losses: list[float], patience: int, threshold: float) -> None:
     schedule = registry.build(
