@@ -17,7 +17,7 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".n
 MODELS = {"image": "cnn", "vector": "mlp", "state": "mlp"}
 MEASURES = {
     "category": ("accuracy", "nll", "ece"),
-    "categories": ("accuracy", "nll"),
+    "categories": ("jaccard", "accuracy", "f1", "micro_f1", "roc_auc", "nll"),
     "number": ("rmse", "mae", "r2"),
 }
 
@@ -167,7 +167,7 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
     )
     measures = recipe.measures
     if measures is None:
-        measures = beside.get("measures", MEASURES.get(schema.target.kind, ()) if schema.target else ())
+        measures = beside.get("measures", default_measures(schema))
     measures = [measures] if isinstance(measures, str | Mapping) else measures
     if not isinstance(measures, Sequence):
         raise UserError(f"measures: got {measures!r}", "a list of names", "write for example measures=[accuracy]")
@@ -252,6 +252,17 @@ def default_model(schema: Schema) -> str:
     if schema.input.quantiles:
         return "tabular_mlp"
     return MODELS.get(schema.input.kind, "mlp")
+
+
+def default_measures(schema: Schema) -> list[Any]:
+    """What suits the target; of several numbers, errors in units of each one's deviation in training."""
+    target = schema.target
+    if target is None:
+        return []
+    if target.kind == "number" and target.shape and target.std and min(target.std) > 0:
+        scale = list(target.std)
+        return [{"name": "mse", "scale": scale}, {"name": "mae", "scale": scale}, "r2"]
+    return list(MEASURES.get(target.kind, ()))
 
 
 def default_epochs(stream: Stream) -> int:

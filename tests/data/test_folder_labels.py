@@ -50,7 +50,7 @@ def test_several_labels_an_image(scans: Path) -> None:
     assert source.target.kind == "categories"
     assert source.target.names == ("sand", "sea", "sun")
     assert source.targets[:4].tolist() == [[0, 1, 1], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
-    assert source.said[0] == "multi-label classification into 3 classes, separated by '|' in column 'tags'"
+    assert source.said[0] == "multi-label classification into 3 labels, separated by '|' in label column 'tags'"
     (scans / "labels.csv").write_text((scans / "labels.csv").read_text().replace("|", " "))
     assert folder(path=str(scans), mark=" ").targets.tolist() == source.targets.tolist()
     assert folder(path=str(scans)).target.kind == "category"

@@ -199,3 +199,19 @@ def test_probabilities_that_are_no_numbers_stop_no_evaluation(name: str, classes
     measure.update({"probabilities": torch.full((4, classes), math.nan)}, {"target": target})
     value = measure.compute()[name]
     assert math.isnan(value) if name == "ece" else value == 0.5, "ties say nothing"
+
+
+def test_jaccard_and_micro_f1_of_labels_equal_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    target, called = random.random((2, 60, 5)) < np.array([0.7, 0.3])[:, None, None]
+    target[:3] = called[:3] = False  # nothing there and nothing called: right
+    for name, average in (("jaccard", "samples"), ("micro_f1", "micro")):
+        measure = registry.build("measures", name)
+        columns = []
+        for part in (slice(0, 25), slice(25, 60)):
+            out = {"prediction": torch.tensor(called[part]).long(), "probabilities": torch.zeros(1, 5)}
+            columns.append(measure.update(out, {"target": torch.tensor(target[part]).float()}))
+        score = reference.jaccard_score if name == "jaccard" else reference.f1_score
+        value = measure.compute()[name]
+        assert value == pytest.approx(score(target, called, average=average, zero_division=1.0))
+        assert columns[0] is None or torch.cat(columns).mean().item() == pytest.approx(value)

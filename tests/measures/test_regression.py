@@ -52,3 +52,15 @@ def test_a_constant_target_gives_r2_of_one_or_zero() -> None:
         measure = registry.build("measures", "r2")
         measure.update({"prediction": torch.full((4,), 2.0 + offset)}, {"target": torch.full((4,), 2.0)})
         assert measure.compute()["r2"] == expected
+
+
+@pytest.mark.parametrize("name", ["mse", "mae"])
+def test_a_scale_puts_outputs_in_one_unit(name: str) -> None:
+    random = np.random.default_rng(0)
+    target, prediction = random.standard_normal((2, 30, 2)) * np.array([1.0, 1000.0])
+    measure = registry.build("measures", {"name": name, "scale": [1.0, 1000.0]})
+    out = {"prediction": torch.tensor(prediction)}
+    column = measure.update(out, {"target": torch.tensor(target)})
+    expected = NAMES[name](target / [1.0, 1000.0], prediction / [1.0, 1000.0])
+    assert measure.compute()[name] == pytest.approx(expected)
+    assert column.mean().item() == pytest.approx(expected)

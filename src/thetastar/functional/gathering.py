@@ -47,3 +47,18 @@ def vote_logits(votes: Tensor, voters: int | Tensor, prior: float | Tensor) -> T
 def label_logits(votes: Tensor, voters: int | Tensor, prior: float | Tensor) -> Tensor:
     """log((n₁ + λ/2) / (n₀ + λ/2)): the same for labels that are each there or not, as the logit of the sigmoid."""
     return torch.log((votes + prior / 2) / (voters - votes + prior / 2))
+
+
+def in_deviations(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Several numbers an example in units of each one's deviation, and these: so none counts more for its unit.
+
+    A single number keeps its own: there is nothing that it could outweigh.
+
+    Shapes: (rows,) or (rows, outputs) → the same in float64, and () or (outputs,).
+    """
+    y = y.double()
+    if y.ndim == 1:
+        return y, y.new_ones(())
+    spread = y.std(0, correction=0)
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    return y / spread, spread

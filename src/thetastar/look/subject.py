@@ -14,7 +14,8 @@ from torch import Tensor
 from thetastar import registry
 from thetastar.data.prepare.files import read_files
 from thetastar.data.prepare.reading import as_numbers, as_words, distinct_names, kind_of
-from thetastar.data.prepare.targets import find_target, read_target
+from thetastar.data.prepare.several import find_targets
+from thetastar.data.prepare.targets import read_target
 from thetastar.data.resident import resident
 from thetastar.defaults import data_spec, open_stream
 from thetastar.errors import UserError, nearest
@@ -128,13 +129,12 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
         title, frame, given = read.title, read.frame, read.given
     frame = distinct_names(frame, []).reset_index(drop=True)
     target = source.get("target")
-    if target is not None:
-        find_target(frame, target, title)
+    names = [] if target is None else find_targets(frame, target, title)
     aside = [*source.get("drop", ()), source.get("split_column"), source.get("group")]  # these are no inputs
     for name in [*aside, source.get("time")]:
         if name is not None and name not in frame.columns:
             raise UserError(f"{title} has no column '{name}'", "a column of the table", nearest(name, frame.columns))
-    frame = frame.drop(columns=[name for name in dict.fromkeys(aside) if name in frame.columns and name != target])
+    frame = frame.drop(columns=[name for name in dict.fromkeys(aside) if name in frame.columns and name not in names])
     found = Subject(title=title, frame=frame, splits={}, said=said)
     try:
         stream = open_stream(dict(spec)) if target is not None else None
@@ -150,8 +150,11 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
         found.said.append(f"{sizes} rows ({'as given' if given else 'drawn at random'})")
     if target is None:
         found.said.append("no target named (--target COLUMN): leakage, balance and labels are not examined")
+    elif len(names) > 1 or (stream is not None and stream.schema.target and stream.schema.target.kind == "categories"):
+        found.frame = found.frame.drop(columns=names)
+        found.said.append("several answers a row: leakage, balance and labels are not examined")
     else:
-        _read_labels(found, str(target), source.get("task", "auto"))
+        _read_labels(found, names[0], source.get("task", "auto"))
     return found
 
 

@@ -13,7 +13,7 @@ from thetastar.functional.counts import f_scores, hits, shares
 from thetastar.protocols import Batch, Measure
 from thetastar.registry import Positive
 
-__all__ = ["f1", "f_beta", "precision", "recall"]
+__all__ = ["f1", "f_beta", "micro_f1", "precision", "recall"]
 
 Average = Literal["macro", "micro", "weighted"]
 
@@ -96,6 +96,19 @@ class f1(Hits):
 
     Shapes: prediction and target (batch,) of classes, or (batch, labels) of 0 and 1.
     """
+
+    def score(self, counts: Tensor) -> Tensor:
+        return f_scores(counts, 1.0)
+
+
+class micro_f1(Hits):
+    """F₁ = 2 TP / (2 TP + FP + FN) of the counts of all classes pooled, in [0, 1]; of one class a row, the accuracy.
+
+    Shapes: prediction and target (batch,) of classes, or (batch, labels) of 0 and 1.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(average="micro")
 
     def score(self, counts: Tensor) -> Tensor:
         return f_scores(counts, 1.0)

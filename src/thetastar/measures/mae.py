@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from thetastar.protocols import Batch, Measure
+from thetastar.registry import Positive
 
 __all__ = ["mae"]
 
 
 class mae(Measure):
-    """Mean absolute error (1/n) Σ |ŷᵢ − yᵢ|, averaged over outputs, ≥ 0, in the target's units.
+    """Mean absolute error (1/n) Σ |ŷᵢ − yᵢ| / s, averaged over outputs, ≥ 0, in the target's units for s = 1.
+
+    Args:
+        scale: s of each output, > 0, so that outputs in different units count alike; () is 1.
 
     Shapes: prediction and target (batch,) or (batch, outputs).
     """
@@ -23,7 +27,8 @@ class mae(Measure):
     kinds = frozenset({"number"})
     higher_is_better = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, scale: tuple[Positive, ...] = ()) -> None:
+        self.scale = torch.tensor(scale or (1.0,), dtype=torch.float64)
         self.total, self.count = torch.zeros((), dtype=torch.float64), 0
 
     @classmethod
@@ -32,7 +37,7 @@ class mae(Measure):
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         error = (out["prediction"].double() - batch["target"].double()).abs()
-        column = error.reshape(len(error), -1).mean(1)
+        column = (error.reshape(len(error), -1) / self.scale.to(error.device)).mean(1)
         self.total = self.total.to(column.device) + column.sum()
         self.count += len(column)
         return column

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from thetastar.protocols import Batch, Measure
+from thetastar.registry import Positive
 
 __all__ = ["mse", "rmse"]
 
@@ -20,7 +21,10 @@ def squared_errors(out: Mapping[str, Tensor], batch: Batch) -> Tensor:
 
 
 class mse(Measure):
-    """Mean squared error (1/n) Σ (ŷᵢ − yᵢ)², averaged over outputs, ≥ 0, in the target's units squared.
+    """Mean squared error (1/n) Σ ((ŷᵢ − yᵢ) / s)², averaged over outputs, ≥ 0, in the target's units squared for s = 1.
+
+    Args:
+        scale: s of each output, > 0, so that outputs in different units count alike; () is 1.
 
     Shapes: prediction and target (batch,) or (batch, outputs).
     """
@@ -29,7 +33,8 @@ class mse(Measure):
     kinds = frozenset({"number"})
     higher_is_better = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, scale: tuple[Positive, ...] = ()) -> None:
+        self.scale = torch.tensor(scale or (1.0,), dtype=torch.float64)
         self.total, self.count = torch.zeros((), dtype=torch.float64), 0
 
     @classmethod
@@ -37,7 +42,8 @@ class mse(Measure):
         return {"data": "diabetes", "model": {"name": "mlp", "widths": [16]}, "measures": [cls.__name__]}
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        column = squared_errors(out, batch).mean(1)
+        errors = squared_errors(out, batch)
+        column = (errors / self.scale.to(errors.device).square()).mean(1)
         self.total = self.total.to(column.device) + column.sum()
         self.count += len(column)
         return column

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thetastar.errors import UserError
-from thetastar.functional.gathering import gathered, label_logits, vote_logits
+from thetastar.functional.gathering import gathered, in_deviations, label_logits, vote_logits
 from thetastar.functional.keys import mix
 from thetastar.functional.trees import from_tree
 from thetastar.layers.ends import flat_size, known_target, only_input
@@ -25,9 +25,9 @@ __all__ = ["decision_tree"]
 class decision_tree(Model):
     """Decision tree: each split x_j ≤ s lowers Σ_sides n_side · I(side) most, until leaves are pure or too small.
 
-    I is the Gini impurity Σ_c p_c (1 − p_c), the entropy −Σ_c p_c log₂ p_c, or for numbers the variance. A leaf of n
-    rows answers with their mean, or with their class shares smoothed as (n_c + λ/C) / (n + λ): the class is that of the
-    majority, no probability is 0.
+    I is the Gini impurity Σ_c p_c (1 − p_c), the entropy −Σ_c p_c log₂ p_c, or for numbers the variance, of several in
+    units of each one's deviation. A leaf of n rows answers with their mean, or with their class shares smoothed as
+    (n_c + λ/C) / (n + λ): the class is that of the majority, no probability is 0.
 
     Args:
         schema: any input of one tensor.
@@ -72,11 +72,12 @@ class decision_tree(Model):
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
         x, y = gathered(stream, "train", t)
+        y, spread = in_deviations(y) if self.target.kind == "number" else (y, y.new_ones(()))
         rows, answers = self.features(x).cpu().numpy(), y.cpu().numpy().squeeze()
         seed = mix(t.seed, "tree") % 2**32  # decides between splits that are equally good
         if self.target.kind == "number":
             tree = DecisionTreeRegressor(**self.options, random_state=seed).fit(rows, answers).tree_
-            value = tree.value[:, :, 0]
+            value = tree.value[:, :, 0] * spread.cpu().numpy()
         else:
             grown = DecisionTreeClassifier(criterion=self.criterion, **self.options, random_state=seed)
             tree = grown.fit(rows, answers.astype(np.int64)).tree_

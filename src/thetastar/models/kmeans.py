@@ -73,7 +73,7 @@ class kmeans(Model):
             raise UserError(got, "at most as many clusters", "lower model.clusters")
         wanted = max(round(math.sqrt(len(rows))), 1 if self.kind == "number" else 2 * self.outputs)
         k = self.clusters or min(wanted, most)
-        options = {"n_init": self.restarts, "random_state": mix(t.seed, "kmeans") % 2**32}
+        options: dict[str, Any] = {"n_init": self.restarts, "random_state": mix(t.seed, "kmeans") % 2**32}
         found = KMeans(k, **options).fit(rows.cpu().numpy())
         self.centres = torch.as_tensor(found.cluster_centers_, device=x.device)
         cluster = self.nearest(x)

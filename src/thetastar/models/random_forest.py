@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from thetastar.functional.gathering import gathered, label_logits, vote_logits
+from thetastar.functional.gathering import gathered, in_deviations, label_logits, vote_logits
 from thetastar.functional.keys import mix
 from thetastar.functional.trees import from_forest
 from thetastar.layers.ends import flat_size, known_target, only_input
@@ -23,7 +23,7 @@ class random_forest(Model):
     """Random forest: the mean over trees that each see a bootstrap sample and, at every split, some of the features.
 
     Class shares are smoothed by a prior as for votes: p(c | x) = (Σ_t p_t(c | x) + λ/C) / (trees + λ), so none is 0
-    (see nll); their order is unchanged.
+    (see nll); their order is unchanged. Several numbers count alike in a split, whatever their units.
 
     Args:
         schema: any input of one tensor.
@@ -80,9 +80,11 @@ class random_forest(Model):
         # labels that are there or not are numbers here: the variance of 0 and 1 is half their Gini impurity
         kind = RandomForestRegressor if self.classes is None else RandomForestClassifier
         x, y = gathered(stream, "train", t)
+        y, spread = in_deviations(y) if self.kind == "number" else (y, y.new_ones(()))
         forest = kind(**self.options, random_state=mix(t.seed, "forest") % 2**32, n_jobs=torch.get_num_threads())
         forest.fit(self.features(x).cpu().numpy(), y.cpu().numpy().squeeze())
         self.trees.plant(from_forest(forest, self.classes), x)
+        self.trees.value *= spread.to(self.trees.value)
 
     def shares(self, x: Tensor) -> Tensor:
         """The mean over trees as it is, in float64: class shares (batch, classes) or numbers (batch, outputs)."""

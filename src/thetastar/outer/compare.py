@@ -23,7 +23,7 @@ from thetastar.hardware import provenance
 from thetastar.outcome import Outcome
 from thetastar.outer import noise, tuning, wording
 from thetastar.outer.folder import Folder
-from thetastar.outer.learners import COLUMN_OF, Learner, default_measures, gather
+from thetastar.outer.learners import COLUMN_OF, Learner, gather, measures_of
 from thetastar.outer.progress import Overall, duration, expected_seconds
 from thetastar.outer.statistics import is_binary
 from thetastar.outer.trial import Trial, load_trial, open_test, train_trial
@@ -75,7 +75,7 @@ def compare(
     stream = open_stream(base.data)
     if not stream.size("test"):
         raise UserError("the data have no test split", "a test split", "set data.test to a share such as 0.2")
-    base = base.replace(measures=default_measures(stream.schema), budget=dict(budget or {}), engine=dict(engine or {}))
+    base = base.replace(measures=measures_of(stream.schema), budget=dict(budget or {}), engine=dict(engine or {}))
     learners = gather(base, stream, models, methods, recipes, overrides)
     redraw = wants_resplit(resplit, stream, seeds)
     question = ask(learners, stream, seeds, redraw, trials, dict(budget or {}))

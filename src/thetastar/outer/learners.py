@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thetastar import registry
-from thetastar.defaults import MEASURES, completed, default_model
+from thetastar.defaults import completed, default_measures, default_model
 from thetastar.errors import UserError
 from thetastar.protocols import Schema, Stream
 from thetastar.recipe import Recipe
@@ -33,13 +33,15 @@ class Learner:
 
 
 def default_models(schema: Schema) -> list[str]:
-    """Images: from the simplest to a small convolutional net; everything else: what is usual for tables."""
+    """What is usual for the kind of data, from the simplest on; a few, so that an answer comes soon."""
     kind = None if isinstance(schema.input, dict) else schema.input.kind
+    target = schema.target.kind if schema.target else None
+    plain = "linear" if target == "number" else "softmax"
     if kind == "image":
-        return ["softmax", "knn", "mlp", "cnn"]
+        return [plain, "knn", "mlp", "cnn"]
     if kind in ("vector", "state"):
-        numbers = schema.target is not None and schema.target.kind == "number"
-        return ["linear" if numbers else "softmax", "knn", default_model(schema), "random_forest", "gradient_boosting"]
+        own = "decision_tree" if target == "categories" else "gradient_boosting"  # boosting has one answer a row
+        return [plain, "knn", default_model(schema), "random_forest", own]
     raise UserError(f"no default learners for inputs of kind {kind}", "models to compare", "name some: --models a,b")
 
 
@@ -103,12 +105,14 @@ def _distinct(names: list[str]) -> list[str]:
     return found
 
 
-def default_measures(schema: Schema) -> list[str]:
+def measures_of(schema: Schema) -> list[Any]:
+    """What the learners are judged by; the first decides."""
     if schema.target is None:
         raise UserError("nothing to compare by: the data have no target", "a target", "name one with --target")
-    if schema.target.kind not in MEASURES:
+    found = default_measures(schema)
+    if not found:
         raise UserError(f"no measures for a target of kind {schema.target.kind}", "", "name some: measures=[…]")
-    return list(MEASURES[schema.target.kind])
+    return found
 
 
 def with_column(measures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

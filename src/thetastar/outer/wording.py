@@ -24,7 +24,8 @@ _spoken = {
     "gru": "GRU",
 }
 _heads = {"nll": "NLL", "ece": "ECE", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²"}
-SHARES = ("accuracy", "balanced_accuracy", "ece", "top_k", "precision", "recall", "f1")
+_heads |= {"roc_auc": "ROC-AUC", "f1": "F₁", "micro_f1": "micro F₁", "jaccard": "Jaccard"}
+SHARES = ("accuracy", "balanced_accuracy", "ece", "top_k", "precision", "recall", "f1", "micro_f1", "jaccard")
 
 
 def spoken(name: str) -> str:

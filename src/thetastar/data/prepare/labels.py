@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from thetastar.data.prepare.reading import as_floats, as_words, kind_of, read_table
+from thetastar.data.prepare.reading import as_words, kind_of, read_table
+from thetastar.data.prepare.several import MARKS, mark_of, members, parted
 from thetastar.data.prepare.splitting import Given, split_of_rows
-from thetastar.data.prepare.targets import read_target, refuse_singles
+from thetastar.data.prepare.targets import read_target
 from thetastar.errors import UserError, nearest
 
 Kind = Literal["auto", "classification", "multi-label", "regression"]
-MARKS = ("|", ";", ",")  # looked for between several labels of an image
 PLACES = ("file", "filename", "file_name", "image", "path", "image_path", "id")
 ANSWERS = ("label", "labels", "class", "classes", "target", "tags", "category", "y")
 SPLIT = ("split",)
@@ -43,42 +43,18 @@ class Labelled:
             raise UserError(
                 f"label column '{self.column}' has blanks", "a label in every row", "fill or drop those rows"
             )
-        mark = mark or (_mark(words) if kind in ("auto", "multi-label") and kind_of(column) == "words" else None)
+        mark = mark or (mark_of(words) if kind in ("auto", "multi-label") and kind_of(column) == "words" else None)
         if mark is None and kind != "multi-label":
             y, field = read_target(column, "auto" if kind == "auto" else kind, said)
             return y, field.names
-        return several(words, mark or MARKS[0], self.column, said)
+        mark = mark or MARKS[0]
+        values, field = members(parted(words, mark), f"separated by {mark!r}", f"label column '{self.column}'", said)
+        return values, field.names
 
     def given(self, kept: Any, column: str | None) -> Given | None:
         """The splits that a column of the table names."""
         name = column or next((name for name in self.rows.columns if name.lower() in SPLIT), None)
         return None if name is None else split_of_rows(pd.Series(self.rows[name]).iloc[kept].reset_index(drop=True))
-
-
-def several(words: pd.Series, mark: str, name: str, said: list[str]) -> tuple[Any, tuple[str, ...]]:
-    """Labels with a mark between them as 0/1 for each class."""
-    sets = [{label.strip() for label in text.split(mark) if label.strip()} for text in words]
-    names = sorted(set[str]().union(*sets))
-    counts = [sum(label in labels for labels in sets) for label in names]
-    refuse_singles(names, counts, f"label column '{name}'")
-    said.append(f"multi-label classification into {len(names)} classes, separated by {mark!r} in column '{name}'")
-    return np.asarray([[label in labels for label in names] for labels in sets], np.int64), tuple(names)
-
-
-def _mark(words: pd.Series) -> str | None:
-    """The mark with which labels are lists: those between marks come again in other lists. None where there is none."""
-    if not np.isnan(as_floats(words)).any():
-        return None
-    for mark in MARKS:
-        lists = [text.split(mark) for text in words]
-        parts = {part.strip() for labels in lists for part in labels}
-        if (
-            max(map(len, lists)) > 1
-            and len(parts) < words.nunique()
-            and all(len(set(labels)) == len(labels) for labels in lists)
-        ):
-            return mark
-    return None
 
 
 def read_labels(where: Path, table: Path, file: str | None, label: str | None, said: list[str]) -> Labelled:
