@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thetastar.data.prepare.fields import moments
 from thetastar.data.prepare.pictures import as_images
 from thetastar.errors import UserError
 from thetastar.functional.nested import mapped, rows_of
@@ -78,7 +79,7 @@ class arrays(Source):
                 counts = tuple(torch.bincount(y, minlength=target.classes or 0).tolist())
                 target = Field("category", (), target.classes, target.names, counts=counts)
             elif target.kind == "number":
-                mean, std = _moments(y.reshape(len(y), -1), "vector")
+                mean, std = moments(y.reshape(len(y), -1), "vector")
                 target = Field("number", tuple(y.shape[1:]), mean=mean, std=std)
         self.schema = Schema(field, target)
         return self.schema, columns
@@ -137,7 +138,7 @@ def _kind(x: Tensor, kind: Kind) -> str:
 
 
 def _field(x: Tensor, kind: Kind, train: Tensor) -> Field:
-    mean, std = _moments(x, _kind(x, kind), train)
+    mean, std = moments(x, _kind(x, kind), train)
     return Field(_kind(x, kind), tuple(x.shape[1:]), mean=mean, std=std)
 
 
@@ -153,25 +154,6 @@ def _raw(raw: Any, field: Field) -> Tensor:
         expected = f"(rows, {', '.join(map(str, field.shape))})"
         raise UserError(f"inputs of shape {tuple(x.shape)}", expected, "reshape them")
     return x.to(torch.float32)
-
-
-def _moments(x: Tensor, kind: str, rows: Tensor | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel or entry over `rows`, in chunks that stay in the processor's cache."""
-    axes = (0, 2, 3) if kind == "image" else (0,)
-    if kind != "image" and x.ndim > 2:
-        return (), ()
-    total = square = torch.zeros((), dtype=torch.float64)
-    count = 0
-    rows = torch.arange(len(x)) if rows is None else rows
-    for part in rows.split(max(1, 2**17 * len(x) // x.numel())):
-        values = x[part].to(torch.float64)
-        total = total + values.sum(axes)
-        square = square + values.square().sum(axes)
-        count += values.numel() // (total.numel() or 1)
-    mean = total / count
-    std = (square / count - mean.square()).clamp_min(0).sqrt()
-    unit = 255.0 if x.dtype == torch.uint8 else 1.0
-    return tuple((mean / unit).tolist()), tuple((std / unit).tolist())
 
 
 def _read_targets(

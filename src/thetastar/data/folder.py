@@ -15,7 +15,7 @@ from thetastar.data.arrays import arrays
 from thetastar.data.parquet_images import content_of
 from thetastar.data.prepare.formats import ENDINGS, ending
 from thetastar.data.prepare.labels import Kind, Labelled, names_files, read_labels, shown
-from thetastar.data.prepare.pictures import Pictures, load
+from thetastar.data.prepare.pictures import Files, Pictures, load
 from thetastar.data.prepare.splitting import SPLITS
 from thetastar.data.prepare.targets import refuse_singles
 from thetastar.errors import UserError
@@ -86,7 +86,7 @@ def folder(
 
 def _pictures(where: Path, paths: Sequence[Path], size: int | None, said: list[str]) -> Pictures:
     names = [str(path.relative_to(where)) for path in paths]
-    return load(_Files(paths), names, _content(where, paths), size, said)
+    return load(Files(paths), names, _content(where, paths), size, said)
 
 
 def _table(where: Path, labels: str | None) -> Path | None:
@@ -147,10 +147,10 @@ def _items(where: Path) -> tuple[list[_Item], list[Path], list[Path]]:
     else:
         groups = [(label, None) for label in top]
     items: list[_Item] = []
-    others = [file for file in _inside(where) if file.is_file()]
+    others = [file for file in _inside(where) if not file.is_dir()]
     empty: list[Path] = []
     for label, split in groups:
-        inside = list(_files(label))
+        inside = list(_files(label, [where.resolve()]))
         if not any(file.suffix.lower() in endings for file in inside):
             empty.append(label)
         for file in inside:
@@ -184,10 +184,12 @@ def _inside(where: Path) -> list[Path]:
         ) from None
 
 
-def _files(where: Path) -> Iterator[Path]:
+def _files(where: Path, above: Sequence[Path] = ()) -> Iterator[Path]:
+    """All below a folder; a link back to a folder that it lies in counts as a file."""
+    above = [*above, where.resolve()]
     for inner in _inside(where):
-        if inner.is_dir():
-            yield from _files(inner)
+        if inner.is_dir() and inner.resolve() not in above:
+            yield from _files(inner, above)
         else:
             yield inner
 
@@ -196,7 +198,7 @@ def _content(where: Path, paths: Sequence[Path]) -> str:
     """A hash of names, sizes and times of change: reading every file would take as long as decoding it."""
     digest = hashlib.sha256(str(where.resolve()).encode())
     for path in paths:
-        facts = os.stat(path)
+        facts = os.stat(path) if path.exists() else os.lstat(path)  # a link may lead nowhere
         digest.update(f"{path.relative_to(where)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -206,19 +208,3 @@ def _given(kept: Sequence[_Item]) -> dict[str, Any] | None:
     if kept[0].split is None:
         return None
     return {str(name): np.flatnonzero(splits == name) for name in np.unique(splits)}
-
-
-class _Files(Sequence[bytes]):
-    """Contents of files, each read when it is asked for; a file that may not be read counts as one that cannot be."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, number: Any) -> bytes:
-        try:
-            return self.paths[number].read_bytes()
-        except PermissionError:
-            return b""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,11 @@ import torch
 from torch import Tensor
 
 from thetastar.data.prepare import columns as columns_
+from thetastar.data.prepare import pictured
 from thetastar.data.prepare.dates import Part
-from thetastar.data.prepare.files import read_files
+from thetastar.data.prepare.fields import of_numbers
+from thetastar.data.prepare.files import expanded, read_files
+from thetastar.data.prepare.inputs import Apart, Inputs, fit_inputs
 from thetastar.data.prepare.numeric import Impute, Scale
 from thetastar.data.prepare.reading import (
     as_numbers,
@@ -24,19 +29,19 @@ from thetastar.data.prepare.reading import (
     kind_of,
     match,
 )
-from thetastar.data.prepare.several import Task, find_targets, read_targets
 from thetastar.data.prepare.splitting import split_of_rows, times_of
+from thetastar.data.prepare.targets import Task, find_target, read_target
 from thetastar.data.prepare.texts import Weights
 from thetastar.data.prepare.words import Categories
 from thetastar.errors import UserError, nearest
-from thetastar.functional.quantiles import edges
 from thetastar.protocols import Batch, Field, Schema, Source, Split
+from thetastar.registry import Count
 
 __all__ = ["table"]
 
 
 class table(Source):
-    """Rows of numbers, words, dates and texts with a column, or several, as the target.
+    """Rows of numbers, words, dates and texts with one column as the target.
 
     A number x becomes (x or the training median, and whether it was missing, where any was); a word becomes one-hot
     entries with 'other' for seldom and 'unknown' for missing or unseen ones; a date its year, month, day, weekday, hour
@@ -48,9 +53,8 @@ class table(Source):
             with the same columns, a pattern such as data/*.csv, or a folder. Names of files with train, valid and test
             give the splits.
         frame: a pandas DataFrame instead of a file.
-        target: the column to predict, or several: all of numbers, or all of no and yes (0 and 1), a label each.
-        task: "auto" reads words, truth values and whole numbers with few values as classes, other numbers as numbers,
-            words with ; or | between them, or lists, as several labels a row; "multi-label" also those with commas.
+        target: the column to predict.
+        task: "auto" reads words, truth values and whole numbers with few values as classes, other numbers as numbers.
         drop: columns to leave out.
         split_column: a column whose words train, valid and test give the split of each row.
         group: a column whose equal values (a patient, a house) stay together in one split; not an input.
@@ -63,6 +67,10 @@ class table(Source):
         scale: of numbers; "quantile" gives the share of training rows below, "none" no scaling. tabular_mlp has its own
             quantile transform in each case.
         dates: parts of dates to read; null reads all that vary.
+        images: the folder that a column of paths to images is relative to; null is the table's own. Such a column is an
+            input beside the others, and so are texts then.
+        size: of the sides of such images in pixels; null takes the most common size, at most 256 on the longer side.
+        inputs: "apart" makes texts an input of their own beside the table in any case, "together" in none.
         crosses: pairs of columns, [age*income, sex*education]: numbers multiply once standardised, words are joined
             (seldom pairs are 'other', unseen ones 'unknown'), a number and a word give the number a weight a word.
     """
@@ -72,7 +80,7 @@ class table(Source):
         *,
         path: str | tuple[str, ...] | None = None,
         frame: Any = None,
-        target: str | tuple[str, ...] | None = None,
+        target: str | None = None,
         task: Task = "auto",
         drop: tuple[str, ...] = (),
         split_column: str | None = None,
@@ -85,6 +93,9 @@ class table(Source):
         scale: Scale = "standard",
         dates: tuple[Part, ...] | None = None,
         crosses: tuple[str, ...] = (),
+        images: str | None = None,
+        size: Count | None = None,
+        inputs: Apart = "auto",
     ) -> None:
         if (path is None) == (frame is None):
             raise UserError(
@@ -103,19 +114,30 @@ class table(Source):
             crosses=crosses,
         )
         self.given: Mapping[Split, Any] | None = None
+        self.apart: Apart = inputs
+        beside = [Path.cwd()]
         if path is not None:
             found = read_files(path, self.said)
+            beside = list(dict.fromkeys(file.parent.absolute() for file in expanded(path)))
             frame, self.given, self.name, self._fingerprint = found.frame, found.given, found.title, found.digest
         else:
             frame = self._framed(frame)
         self.rows = len(frame)
         if self.rows < 3:
             raise UserError(f"{self.name} has {self.rows} row{'s' * (self.rows > 1)}", "at least 3", "add rows")
-        self.target_names = find_targets(frame, target, self.name)
-        self.targets, self.target, self.strata = read_targets(frame, self.target_names, task, self.said)
+        self.target_name = find_target(frame, target, self.name)
+        if f"{target}.1" in frame.columns:
+            raise UserError(f"{self.name} has several columns '{target}'", "one target", "rename the others")
+        self.targets, self.target = read_target(frame[self.target_name], task, self.said)
+        self.strata = self.targets if self.target.kind == "category" else None
         self.time = time
         self._split(frame, split_column, group, time)
-        self.frame = self._inputs(frame, drop, [name for name in (split_column, group) if name])
+        frame = self._inputs(frame, drop, [name for name in (split_column, group) if name])
+        self.albums = pictured.find(frame, images, beside, size, self.said)
+        self.frame = self._cleaned(frame.drop(columns=[album.name for album in self.albums]))
+        if self.albums:  # the pictures are data too
+            parts = " ".join([self._fingerprint, *(album.digest for album in self.albums)])
+            self._fingerprint = hashlib.sha256(parts.encode()).hexdigest()[:16]
         self._read = list(self.said)
 
     def _framed(self, frame: Any) -> pd.DataFrame:
@@ -129,9 +151,9 @@ class table(Source):
     def _split(self, frame: pd.DataFrame, split_column: str | None, group: str | None, time: str | None) -> None:
         """Read off what the split is to respect."""
         for key, name in (("split_column", split_column), ("group", group), ("time", time)):
-            if name is not None and (name not in frame.columns or name in self.target_names):
-                got = f"table.{key}: " + ("the target" if name in self.target_names else f"no column '{name}'")
-                others = [column for column in frame.columns if column not in self.target_names]
+            if name is not None and (name not in frame.columns or name == self.target_name):
+                got = f"table.{key}: " + ("the target" if name == self.target_name else f"no column '{name}'")
+                others = [column for column in frame.columns if column != self.target_name]
                 raise UserError(got, "a column of the table", nearest(name, others))
         if group is not None and time is not None:
             raise UserError("table: both group and time", "one of them", "leave one out, or give a split_column")
@@ -147,17 +169,21 @@ class table(Source):
             self.times = times_of(pd.Series(frame[time]))
 
     def _inputs(self, frame: pd.DataFrame, drop: tuple[str, ...], used: list[str]) -> pd.DataFrame:
-        """The columns but for the target, those used otherwise and row numbers; numbers as floats, words stripped."""
+        """The columns but for the target, those used otherwise and row numbers."""
         for name in drop:
             if name not in frame.columns:
                 raise UserError(f"table.drop: no column '{name}'", "columns of the table", nearest(name, frame.columns))
         if self.time is not None and pd.api.types.is_numeric_dtype(frame.dtypes[self.time]):
             used = [*used, self.time]
             self.said.append(f"column '{self.time}' left out: later rows have other values of it")
-        inputs = frame.drop(columns=list(dict.fromkeys([*self.target_names, *drop, *used])))
+        inputs = frame.drop(columns=list(dict.fromkeys([self.target_name, *drop, *used])))
         for name in [name for name, column in inputs.items() if columns_.counts_rows(column)]:
             self.said.append(f"column '{name}' left out: it counts the rows")
             inputs = inputs.drop(columns=name)
+        return inputs
+
+    def _cleaned(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """Numbers as floats, words stripped; what is a category by its type is remembered as one."""
         known = {str(name): order for name, column in inputs.items() if (order := _order(column))}
         self.wishes = replace(self.wishes, orders={**known, **self.wishes.orders})
         self.categories = {str(name) for name, column in inputs.items() if _fixed(column) or name in self.wishes.orders}
@@ -170,7 +196,7 @@ class table(Source):
 
     def _check_gaps(self, inputs: pd.DataFrame) -> None:
         gaps = inputs.isna().sum()
-        if not inputs.shape[1]:
+        if not inputs.shape[1] and not self.albums:
             raise UserError(f"{self.name} has no column beside the target", "something to predict from", "add columns")
         gaps = gaps[gaps < len(inputs)]  # of a column without any value is said that it is left out
         if gaps.sum():
@@ -182,48 +208,60 @@ class table(Source):
         rows = np.asarray(train)
         self.said = list(self._read)
         part = self.frame.iloc[rows]
-        self.columns = columns_.fit(part, self.said, self.wishes, categories=self.categories, time=self.time)
-        if not self.columns:
+        columns = columns_.fit(part, self.said, self.wishes, categories=self.categories, time=self.time)
+        if not columns and not self.albums:
             raise UserError(
                 f"{self.name}: no column varies in the training rows", "something to predict from", "add columns"
             )
-        x = columns_.encode(self.frame, self.columns, strict=False)
-        names = tuple(entry for column in self.columns for entry in column.entries)
-        if len(names) > len(self.columns):
-            self.said.append(columns_.summary(self.columns))
-        mean, std = _moments(x[rows]) if self.wishes.scale != "none" else ((), ())
-        cuts, blocks = edges(x[rows]), columns_.blocks(self.columns)
-        field = Field("vector", (len(names),), names=names, mean=mean, std=std, quantiles=cuts, blocks=blocks)
+        entries = sum(len(column.entries) for column in columns)
+        if entries > len(columns):
+            self.said.append(columns_.summary(columns))
+        apart = self.apart == "apart" or (self.apart == "auto" and bool(self.albums))
+        scaled = self.wishes.scale != "none"
+        self.inputs, fields, x = fit_inputs(self.frame, columns, self.albums, rows, apart, scaled, self.said)
         y, target = self.targets[rows], self.target
         if target.kind == "category":
             counts = tuple(np.bincount(y, minlength=target.classes or 0).tolist())
-            target = replace(target, counts=counts)
-        elif target.kind == "number":
-            mean, std = _moments(y.reshape(len(y), -1))
-            target = replace(target, mean=mean, std=std)
-        self.schema = Schema(field, target)
-        return self.schema, {"input": torch.from_numpy(x), "target": torch.from_numpy(self.targets)}
+            target = Field("category", (), target.classes, target.names, counts=counts)
+        else:
+            mean, std = of_numbers(y[:, None])
+            target = Field("number", (), mean=mean, std=std)
+        self.schema = Schema(self._one(fields), target)
+        return self.schema, {"input": self._one(x), "target": torch.from_numpy(self.targets)}
 
     def transform(self, raw: Any) -> Batch:
-        """A frame, the path of a table, a row or rows as mappings, or rows in the order of the training columns."""
+        """A frame, the path of a table, a row or rows as mappings, or rows in the order of the training columns.
+
+        Paths of images are relative to the table's folder, which a frame may name in `frame.attrs["folder"]`.
+        """
         used = columns_.sources(self.columns)
         words = [name for name in used if name not in columns_.plain(self.columns)]
-        frame = match(frame_of(raw, used, words), used, [*used, *self.target_names])
-        return {"input": torch.from_numpy(columns_.encode(frame, self.columns))}
+        frame = match(frame_of(raw, used, words), used, [*used, self.target_name])
+        beside = raw if isinstance(raw, str | Path) else Path(getattr(raw, "attrs", {}).get("folder", "."), "rows")
+        return {"input": self._one(self.inputs.encode(frame, Path(beside).expanduser().absolute().parent))}
+
+    @property
+    def columns(self) -> list[Any]:
+        """What each column of the table is read as."""
+        return self.inputs.columns
+
+    def _one(self, parts: dict[str, Any]) -> Any:
+        """Several inputs by name, a single one as it is."""
+        return parts if len(parts) > 1 else next(iter(parts.values()))
 
     def state(self) -> dict[str, Any]:
         return {
             "title": self.name,
-            "target": self.target_names,
-            "columns": columns_.to_json(self.columns),
+            "target": self.target_name,
+            "inputs": self.inputs.to_json(),
             "schema": self.schema.to_json(),
         }
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> table:
         source = cls.__new__(cls)
-        source.name, source.target_names = state["title"], state["target"]
-        source.columns, source.schema = columns_.from_json(state["columns"]), Schema.from_json(state["schema"])
+        source.name, source.target_name = state["title"], state["target"]
+        source.inputs, source.schema = Inputs.from_json(state["inputs"]), Schema.from_json(state["schema"])
         return source
 
     @property
@@ -249,8 +287,3 @@ def _order(column: pd.Series) -> list[str]:
     if not isinstance(kind, pd.CategoricalDtype) or not kind.ordered:
         return []
     return as_words(pd.Series(kind.categories)).to_list()
-
-
-def _moments(x: np.ndarray[Any, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    x = x.astype(np.float64)
-    return tuple(x.mean(0).tolist()), tuple(x.std(0).tolist())

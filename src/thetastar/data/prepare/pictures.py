@@ -20,7 +20,7 @@ from thetastar.errors import UserError
 from thetastar.protocols import Field
 
 LONGEST = 256  # pixels of the longer side that are kept where no size is asked for
-FORMAT = "1"  # of what is cached; a new number makes old entries useless
+FORMAT = "2"  # of what is cached; a new number makes old entries useless
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,31 @@ class Pictures:
     digest: str
 
 
-def load(blobs: Sequence[bytes], names: list[str], content: str, size: int | None, said: list[str]) -> Pictures:
+class Files(Sequence[bytes]):
+    """Contents of files, each read when it is asked for; empty where there is none, or none that may be read."""
+
+    def __init__(self, paths: Sequence[Path | None]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: Any) -> bytes:
+        path = self.paths[number]
+        try:
+            return b"" if path is None else path.read_bytes()
+        except (PermissionError, FileNotFoundError):
+            return b""
+
+
+def load(
+    blobs: Sequence[bytes],
+    names: list[str],
+    content: str,
+    size: int | None,
+    said: list[str],
+    unread: str = "left out as unreadable",
+) -> Pictures:
     """Decode, or read what was decoded before.
 
     Args:
@@ -41,13 +65,14 @@ def load(blobs: Sequence[bytes], names: list[str], content: str, size: int | Non
         content: a hash of all the files, by which the result is kept.
         size: of the sides of all images in pixels; None takes the most common size.
         said: gets a line for each choice.
+        unread: what is said of files that cannot be read.
     """
     key = hashlib.sha256(f"{FORMAT} {content} {size}".encode()).hexdigest()[:32]
     data, notes, digest = cached(key, lambda: _decoded(blobs, size), said)
     bad = notes["unreadable"]
     if len(bad) == len(names):
         raise UserError(f"none of {len(names):,} images can be read ({names[0]}, …)", "images", "check the files")
-    said.extend(_choices(notes, [names[number] for number in bad], len(names)))
+    said.extend(_choices(notes, [names[number] for number in bad], len(names), unread))
     kept = np.setdiff1d(np.arange(len(names)), np.asarray(bad, np.int64))
     return Pictures(data.permute(0, 3, 1, 2), kept, digest)
 
@@ -71,6 +96,7 @@ def _decoded(blobs: Sequence[bytes], size: int | None) -> tuple[Tensor, dict[str
         "size": [width, height],
         "common": list(common),
         "resized": int((shapes[:, :2] != (width, height)).any(1).sum()),
+        "frames": int(shapes[:, 3].sum()),
         "grey": int((shapes[:, 2] == 1).sum()) if channels == 3 else 0,
     }
     return torch.from_numpy(pixels), notes
@@ -81,13 +107,15 @@ def _within(size: tuple[int, ...]) -> tuple[int, int]:
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
-def _choices(notes: dict[str, Any], unread: Sequence[str], count: int) -> list[str]:
+def _choices(notes: dict[str, Any], bad: Sequence[str], count: int, unread: str) -> list[str]:
     lines: list[str] = []
-    if unread:
-        shown = ", ".join(unread[:10]) + (f" and {len(unread) - 10:,} more" if len(unread) > 10 else "")
-        lines.append(f"{len(unread):,} of {count:,} images left out as unreadable: {shown}")
-    kept = count - len(unread)
+    if bad:
+        shown = ", ".join(bad[:10]) + (f" and {len(bad) - 10:,} more" if len(bad) > 10 else "")
+        lines.append(f"{len(bad):,} of {count:,} images {unread}: {shown}")
+    kept = count - len(bad)
     size, common = "×".join(map(str, notes["size"])), "×".join(map(str, notes["common"]))
+    if notes["frames"]:
+        lines.append(f"{notes['frames']:,} of {kept:,} images with several frames: the first is read")
     if notes["resized"]:
         why = "the most common size" if size == common else f"the most common size is {common}"
         lines.append(f"{notes['resized']:,} of {kept:,} images resized to {size} ({why})")
