@@ -120,7 +120,7 @@ def test_every_odd_file_is_read_right_or_named(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8), (200, 100, 50)).save(dog / f"{n}.png")
     Image.new("L", (8, 8), 77).save(cat / "grey.png")
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(cat / "cmyk.jpg", quality=95)
-    Image.fromarray(np.full((8, 8), 130 * 256, np.uint16)).save(cat / "sixteen.png")
+    Image.fromarray(np.full((8, 8), 130 * 257, np.uint16)).save(cat / "sixteen.png")
     Image.new("RGB", (8, 8), (0, 255, 0)).convert("P", palette=Image.Palette.ADAPTIVE).save(cat / "palette.png")
     turned = Image.new("RGB", (8, 8), "black")
     turned.paste((255, 255, 255), (0, 0, 8, 4))  # white above; turned by the camera, so white on the right
@@ -147,4 +147,45 @@ def test_every_odd_file_is_read_right_or_named(tmp_path: Path) -> None:
         "folders without images are no classes: nobody",
         f"2 of 10 images left out as unreadable: cat{os.sep}corrupt.jpg, dog{os.sep}empty.jpg",
         "2 of 8 images grey among colour ones: three equal channels",
+    ]
+
+
+def test_links_frames_and_unusual_files_are_read_or_named(tmp_path: Path) -> None:
+    """Against Pillow's own reading, by hand where it has none: floats and numbers of 16 bits lie between 0 and white."""
+    cat, dog = tmp_path / "cat", tmp_path / "dog"
+    cat.mkdir()
+    dog.mkdir()
+    for n in range(3):
+        Image.new("RGB", (8, 8), (200, 100, 50)).save(dog / f"{n}.png")
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    red, blue = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    red.save(cat / "a.gif", save_all=True, append_images=[blue])
+    red.save(cat / "b.webp", save_all=True, append_images=[blue], lossless=True)
+    Image.fromarray(ramp).save(cat / "c.TIF")
+    Image.fromarray((ramp / 65535).astype(np.float32)).save(cat / "d.tiff")
+    Image.new("RGBA", (8, 8), (255, 0, 0, 128)).save(cat / "e.PNG")
+    holes = Image.new("P", (8, 8), 1)
+    holes.putpalette([0, 0, 0, 0, 255, 0])
+    holes.paste(0, (0, 0, 4, 8))
+    holes.save(cat / "f.png", transparency=0)
+    Image.new("L", (8, 8), 5).save(cat / "g.jpg", "PNG")
+    (cat / "h.png").symlink_to(dog / "0.png")
+    (cat / "i.png").symlink_to(tmp_path / "gone.png")
+    (cat / "loop").symlink_to(tmp_path)
+    for name in (".DS_Store", "._a.png", "Thumbs.db"):
+        (cat / name).write_bytes(b"\0")
+    source = folder(path=str(tmp_path))
+    assert source.targets.tolist() == [0] * 8 + [1] * 3
+    a, b, c, d, e, f, g, h = (image.permute(1, 2, 0).numpy() for image in source.inputs[:8])
+    for image, colour in ((a, (255, 0, 0)), (b, (255, 0, 0)), (g, (5, 5, 5)), (h, (200, 100, 50))):
+        assert image.reshape(-1, 3).tolist() == [list(colour)] * 64
+    for image in (c, d):
+        np.testing.assert_array_equal(image[:, :, 0], np.round(ramp / 65535 * 255))
+    np.testing.assert_allclose(e[0, 0], [255, 127, 127], atol=1)  # half transparent, on white
+    assert f[0].tolist() == [[255] * 3] * 4 + [[0, 255, 0]] * 4
+    assert source.said[1:] == [
+        f"left alone as no images: cat{os.sep}Thumbs.db, cat{os.sep}loop",
+        f"1 of 12 images left out as unreadable: cat{os.sep}i.png",
+        "2 of 11 images with several frames: the first is read",
+        "3 of 11 images grey among colour ones: three equal channels",
     ]

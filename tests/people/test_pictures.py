@@ -47,7 +47,7 @@ def tags(number: int) -> str:
 
 LABELS: dict[str, tuple[Callable[[int], Any], str]] = {
     "label": (lambda n: "even" if DIGITS.target[n] % 2 == 0 else "odd", "classification into 2 classes, from the word"),
-    "tags": (tags, "multi-label classification into 3 classes"),
+    "tags": (tags, "multi-label classification into 3 labels"),
     "target": (lambda n: float(DIGITS.images[n].mean()), "regression of one number, from the real target"),
 }
 

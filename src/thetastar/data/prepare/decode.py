@@ -32,20 +32,20 @@ ORIENTATION = 0x0112  # the EXIF entry by which cameras say how they were held
 HEADER = struct.Struct("<4q")  # images, width, height, channels; then the images' lengths, then the images
 
 
-def measure(blob: bytes) -> tuple[int, int, int]:
-    """Width, height and channels (1 grey, 3 colour) from the head of the file; zeros where it is no image."""
+def measure(blob: bytes) -> tuple[int, int, int, int]:
+    """Width, height, channels (1 grey, 3 colour) and whether there are several frames; zeros where it is no image."""
     try:
         with Image.open(io.BytesIO(blob)) as image:
             width, height = image.size
             if image.getexif().get(ORIENTATION, 1) >= 5:  # lies on its side
                 width, height = height, width
-            return width, height, 1 if image.mode in GREY else 3
+            return width, height, 1 if image.mode in GREY else 3, int(getattr(image, "is_animated", False))
     except UNREADABLE:
-        return 0, 0, 0
+        return 0, 0, 0, 0
 
 
 def pixels(blob: bytes, width: int, height: int, channels: int) -> NDArray[np.uint8] | None:
-    """(height, width, channels), upright, transparency on white; None where the file is broken."""
+    """(height, width, channels) of the first frame, upright, transparency on white; None where the file is broken."""
     try:
         with Image.open(io.BytesIO(blob)) as opened:
             image = flat(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
@@ -59,11 +59,20 @@ def pixels(blob: bytes, width: int, height: int, channels: int) -> NDArray[np.ui
 def flat(image: Image.Image) -> Image.Image:
     """Without transparency and with at most 8 bits a channel."""
     if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+        deep = np.asarray(image).clip(0, 65535).astype(np.uint32)
+        return Image.fromarray(((deep + 128) // 257).astype(np.uint8))  # 65535 = 255 · 257
+    if image.mode == "F":
+        return Image.fromarray(_bytes(np.nan_to_num(np.asarray(image))))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image
+
+
+def _bytes(x: NDArray[Any]) -> NDArray[np.uint8]:
+    """Numbers without bounds as bytes: white is 1, 255 or 65535, the least that holds them all, else their maximum."""
+    white = next((top for top in (1.0, 255.0, 65535.0) if x.max() <= top), float(x.max()))
+    return np.round(x.clip(0) * (255 / white)).astype(np.uint8)
 
 
 def decode(blobs: Sequence[bytes], width: int, height: int, channels: int) -> tuple[NDArray[Any], NDArray[Any]]:

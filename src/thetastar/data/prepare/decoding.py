@@ -26,9 +26,9 @@ Shape = tuple[int, int, int]  # width, height, channels
 
 
 def measure_all(blobs: Sequence[bytes]) -> NDArray[np.int64]:
-    """(images, 3): width, height and channels of each; zeros where it is no image."""
+    """(images, 4): width, height, channels and whether there are several frames; zeros where it is no image."""
     shapes = [worker.measure(blobs[number]) for number in range(len(blobs))]
-    return np.asarray(shapes, np.int64).reshape(-1, 3)
+    return np.asarray(shapes, np.int64).reshape(-1, 4)
 
 
 def decode_all(blobs: Sequence[bytes], shape: Shape, source_pixels: int) -> tuple[NDArray[Any], NDArray[Any]]:
