@@ -159,6 +159,9 @@ def look(
     words: Words = None,
     target: Target = None,
     task: Task = None,
+    group: Group = None,
+    time: Time = None,
+    split_column: SplitColumn = None,
     out: Annotated[Path | None, typer.Option(help="The page; runs/look-DATA.html by default.")] = None,
     files: With = None,
     as_json: Json = False,
@@ -174,7 +177,8 @@ def look(
     from thetastar.terminal.words import Choices, include
 
     include(files or [])
-    looking.look(words or [], Choices(target=target, task=task), out, as_json)
+    rows = {"group": group, "time": time, "split_column": split_column}
+    looking.look(words or [], Choices(target=target, task=task, **rows), out, as_json)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from thetastar.protocols import Schema, Spec, Stream
 from thetastar.recipe import Budget, Engine, Recipe, part
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson", ".json")
+HUB = "hub:"
 MODELS = {"image": "cnn", "vector": "mlp", "state": "mlp"}
 MEASURES = {
     "category": ("accuracy", "nll", "ece"),
@@ -101,6 +102,8 @@ def _source_of_path(data: str | Path) -> Spec:
     name = text.replace("-", "_")
     if not isinstance(data, Path) and name in registry.entries("data"):
         return {"name": name}
+    if text.startswith(HUB) and not isinstance(data, Path):
+        return {"name": "hub", "repo": text.removeprefix(HUB)}
     path = Path(text).expanduser().absolute()  # so that a run can be tested from any folder
     if _holds_pictures(path):
         return {"name": "parquet_images", "path": str(path)}
