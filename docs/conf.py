@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from typer.main import get_command
 
-from thetastar import __version__
+from thetastar import __version__, cli
 from thetastar.terminal import components
 
 project = "thetastar"
@@ -53,20 +55,49 @@ class Components(Directive):
         for argument in arguments:
             default = "required" if argument["required"] else components.plain(argument["default"])
             rows.append((argument["name"], argument["type"], default, argument["meaning"]))
-        group = nodes.tgroup(cols=4)
-        group += [nodes.colspec(colwidth=width) for width in (2, 3, 2, 6)]
-        head, body = nodes.thead(), nodes.tbody()
-        for number, row in enumerate(rows):
-            line = nodes.row()
-            for cell in row:
-                entry = nodes.entry()
-                entry += nodes.paragraph(text=str(cell))
-                line += entry
-            (body if number else head).append(line)
-        group += [head, body]
-        made = nodes.table()
-        made += group
-        return made
+        return table(rows, (2, 3, 2, 6))
+
+
+class Options(Directive):
+    """Arguments and options of a verb, from the command line itself: `{options} compare`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        (verb,) = self.arguments
+        command: Any = get_command(cli.app).commands[verb]  # type: ignore[attr-defined]
+        rows = [("option", "default", "meaning"), *(option(given) for given in command.params)]
+        return [table(rows, (4, 2, 7))]
+
+
+def option(given: Any) -> tuple[str, str, str]:
+    """(how it is written, its default, what it means)."""
+    value = given.metavar or given.name.upper()
+    if given.param_type_name == "option":
+        names = ", ".join([*given.opts, *given.secondary_opts])
+        value = names if given.is_flag else f"{names} {value}"
+    default = "required" if given.required else "" if given.default in (None, False) else str(given.default)
+    return value, default, given.help or ""
+
+
+def table(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> nodes.table:
+    """The first row is the head; the first column is code."""
+    group = nodes.tgroup(cols=len(widths))
+    group += [nodes.colspec(colwidth=width) for width in widths]
+    head, body = nodes.thead(), nodes.tbody()
+    for number, row in enumerate(rows):
+        line = nodes.row()
+        for place, cell in enumerate(row):
+            entry = nodes.entry()
+            paragraph = nodes.paragraph()
+            paragraph += nodes.literal(text=str(cell)) if number and not place else nodes.Text(str(cell))
+            entry += paragraph
+            line += entry
+        (body if number else head).append(line)
+    group += [head, body]
+    made = nodes.table()
+    made += group
+    return made
 
 
 def as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -77,4 +108,5 @@ def as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
 
 def setup(app: Any) -> None:
     app.add_directive("components", Components)
+    app.add_directive("options", Options)
     app.connect("autodoc-process-docstring", as_written)
