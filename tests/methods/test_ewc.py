@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import thetastar as ts
+from thetastar.defaults import open_stream
+from thetastar.functional.gathering import plain_batches
 from thetastar.outer.sequence import Journey, sequence
 from thetastar.recipe import Recipe
 
@@ -25,7 +27,7 @@ def squares(star: ts.Star, drawn: bool) -> Tensor:
     """(1/n) Σ (∂ log p(yᵢ | xᵢ))², example by example with plain autograd."""
     f, total, count = star.program.f.eval(), None, 0
     t = star.clock
-    for number, batch in enumerate(star.stream.batches("train", t)):
+    for number, batch in enumerate(plain_batches(star.stream, "train", t)):
         y = batch["target"]
         if drawn:
             y = star.program.method.labelled(f, batch, t.key("fisher", number), t)["target"]
@@ -46,6 +48,15 @@ def test_the_fisher_information_equals_the_mean_of_single_squared_gradients(labe
     if labels == "given":  # the same examples in another order
         torch.testing.assert_close(method.fisher, found)
     assert torch.equal(method.anchor, torch.cat([p.flatten() for p in star.program.f.parameters()]))
+
+
+def test_the_fisher_information_is_that_of_the_plain_examples() -> None:
+    """Neither augmentation nor a dropped last batch of training changes what it is measured on."""
+    star = short({"name": "ewc", "labels": "given"})
+    method, f = star.program.method, star.program.f
+    changed = {"name": "blobs", "batch_size": 64, "drop_last": True, "augment": [{"name": "noise", "std": 3.0}]}
+    found = method.information(f, open_stream(changed), star.clock)
+    torch.testing.assert_close(found, method.information(f, star.stream, star.clock))
 
 
 def test_drawn_labels_have_the_models_chances() -> None:

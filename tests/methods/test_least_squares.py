@@ -54,6 +54,12 @@ def test_collinear_columns_share_their_effect() -> None:
     assert found.test()["rmse"] < 1e-4
 
 
+def test_augmented_and_dropped_batches_do_not_move_the_answer() -> None:
+    changed = {"batch_size": 256, "drop_last": True, "augment": [{"name": "noise", "std": 5.0}]}
+    plain, other = (star.fit({**drawn(), **more}, model="linear").program.f.head[0].weight for more in ({}, changed))
+    assert other.detach().numpy() == pytest.approx(plain.detach().numpy(), rel=1e-5)
+
+
 def test_any_batches_give_the_same_weights() -> None:
     weights = [
         star.fit({**drawn(), "batch_size": size}, model="linear").program.f.head[0].weight.detach() for size in (7, 300)

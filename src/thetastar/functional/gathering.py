@@ -1,11 +1,31 @@
-"""A whole split as tensors, for learners that take it in at once."""
+"""A whole split as its examples are, for learners that take it in once, at once or in parts."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from thetastar.protocols import Clock, Split, Stream
+from thetastar.functional.keys import generator
+from thetastar.functional.nested import mapped, rows_of
+from thetastar.protocols import Batch, Clock, Split, Stream
+
+
+def plain_batches(stream: Stream, split: Split, t: Clock) -> Iterator[Batch]:
+    """The examples of a split in parts, each once and as it is, in an order that the seed draws.
+
+    The batches of training may leave out the last examples or change all of them at random, so a stream that can give
+    its `examples` is asked for those.
+    """
+    examples = getattr(stream, "examples", None)
+    if examples is None:
+        yield from stream.batches(split, Clock(t.seed))
+        return
+    whole: Batch = examples(split)
+    order = torch.randperm(rows_of(whole), generator=generator(t.seed, "plain"))
+    for part in order.split(stream.batch_size):
+        yield mapped(lambda column, part=part: column.index_select(0, part.to(column.device)), whole)
 
 
 def gathered(stream: Stream, split: Split, t: Clock) -> tuple[Tensor, Tensor]:

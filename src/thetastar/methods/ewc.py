@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from thetastar.functional.gathering import plain_batches
 from thetastar.functional.keys import generator
 from thetastar.functional.nested import rows_of
 from thetastar.functional.wrapping import inner_moves, objective
@@ -102,7 +103,7 @@ class ewc(Objective):
         total = {name: torch.zeros_like(value) for name, value in weights.items()}
         count, was = 0, program.training
         program.eval()
-        for number, batch in enumerate(stream.batches("train", t)):
+        for number, batch in enumerate(plain_batches(stream, "train", t)):
             batch = self.labelled(f, {key: batch[key] for key in self.reads}, t.key("fisher", number), t)
             count += rows_of(batch)
             for name, slope in per_example(weights, batch).items():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thetastar.errors import UserError
+from thetastar.functional.gathering import plain_batches
 from thetastar.functional.predictions import from_output
 from thetastar.layers.ends import Units
 from thetastar.protocols import Batch, Clock, Method, Model, Move, Schema, Stream
@@ -117,11 +118,11 @@ class least_squares(Method):
 
 
 def moments(f: Model, stream: Stream, t: Clock, units: Units) -> Moments:
-    """One pass over train; shifted by the first batch's mean, so that centring the sums costs no digits."""
+    """Every example of train once; shifted by the first batch's mean, so that centring the sums costs no digits."""
     shift: Tensor | None = None
     total: Tensor | None = None
     count = 0
-    for batch in stream.batches("train", Clock(t.seed)):
+    for batch in plain_batches(stream, "train", t):
         z = f.features(batch["input"]).double()
         u = (batch["target"].double().reshape(len(z), -1) - units.mean.double()) / units.std.double()
         both = torch.cat([z, u], 1)
