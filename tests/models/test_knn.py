@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from thetastar import star
 from thetastar.data.arrays import arrays
 from thetastar.errors import UserError
-from thetastar.models.knn import PRIORS
+from thetastar.models.knn import CALIBRATED, PRIORS, sampled
 
 EUCLID = {"l2": "euclidean", "l1": "manhattan", "cosine": "cosine"}
 
@@ -43,6 +43,15 @@ def test_numbers_are_the_neighbours_mean() -> None:
     mean, std = train.mean(0), train.std(0)
     reference = KNeighborsRegressor(4).fit((train - mean) / std, answers)
     assert found.predict(x) == pytest.approx(reference.predict((x - mean) / std), abs=1e-5)
+
+
+def test_the_examples_that_choose_the_prior_are_of_every_class() -> None:
+    """Of classes that alternate, or lie one after the other, each has its share; few rows are all taken."""
+    for labels in (np.arange(5000) % 5, np.repeat(np.arange(5), 1000)):
+        shares = np.bincount(labels[sampled(5000, seed=3)], minlength=5) / CALIBRATED
+        assert shares == pytest.approx(np.full(5, 0.2), abs=0.05)
+    assert not torch.equal(sampled(5000, seed=3), sampled(5000, seed=4))
+    assert sampled(7, seed=0).tolist() == list(range(7))
 
 
 def test_no_probability_is_zero_and_the_prior_is_the_stated_one() -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from thetastar.errors import UserError
 from thetastar.functional.gathering import gathered, label_logits, vote_logits
+from thetastar.functional.keys import generator
 from thetastar.layers.ends import Standardise, flat_size, known_target, only_input
 from thetastar.protocols import Clock, Model, Schema, Stream
 from thetastar.registry import Count, Positive
@@ -81,11 +82,10 @@ class knn(Model):
         self.memory = self.features(x)
         self.squares = self.memory.square().sum(1)
         if self.prior is None and self.kind == "category" and len(x) > self.k:
-            self.smoothing = self._likeliest_prior()
+            self.smoothing = self._likeliest_prior(sampled(len(x), t.seed).to(x.device))
 
-    def _likeliest_prior(self) -> Tensor:
-        """λ that maximises the leave-one-out likelihood of (at most a thousand) training examples."""
-        own = torch.arange(0, len(self.memory), -(-len(self.memory) // CALIBRATED), device=self.memory.device)
+    def _likeliest_prior(self, own: Tensor) -> Tensor:
+        """λ that maximises the leave-one-out likelihood of these rows of the memory."""
         near = self._in_parts(self.memory[own], self.k + 1)
         others = near != own[:, None]  # a twin at distance 0 may stand before the example itself
         others &= others.cumsum(1) <= self.k
@@ -120,3 +120,8 @@ class knn(Model):
         difference = self.memory[candidates].double() - queries[:, None].double()  # (batch, candidates, width)
         exact = difference.abs().sum(2) if self.metric == "l1" else difference.square().sum(2)
         return candidates.gather(1, exact.argsort(dim=1, stable=True)[:, :k])
+
+
+def sampled(rows: int, seed: int) -> Tensor:
+    """At most a thousand of the rows at random: in whatever order they are stored, each class gets its share."""
+    return torch.randperm(rows, generator=generator(seed, "prior"))[:CALIBRATED].sort().values
