@@ -560,6 +560,16 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, 
         theta("list")
 
 
+def test_of_several_processes_the_first_one_speaks(theta: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["fit", *TINY, "--out", "run"]
+    monkeypatch.setenv("RANK", "1")
+    for more in ([], ["--json"], ["--print"]):
+        assert theta(*words, *more) == Said(0, "", "")
+    refused(theta("list", "modls"), "modls")
+    monkeypatch.setenv("RANK", "0")
+    assert json.loads(theta(*words, "--json").out)["measures"]
+
+
 def test_a_closed_pipe_ends_the_command_quietly() -> None:
     reader, writer = os.pipe()
     os.close(reader)

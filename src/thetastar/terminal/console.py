@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +17,15 @@ from thetastar.functional.jsonable import strict
 WHOLE_LINES = 1000  # characters: wide enough that nothing is folded
 
 
+def speaks() -> bool:
+    """Of several processes under torchrun only the first one does; a mistake is told by whoever finds it."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def show(what: RenderableType) -> None:
     """A result: with colours and folded to its width on a terminal, plain and in whole lines in a pipe."""
+    if not speaks():
+        return
     if sys.stdout.isatty():
         Console(highlight=False).print(what, markup=False)
         return
@@ -34,12 +42,14 @@ def room() -> int | None:
 
 def aside() -> Console:
     """For what is said on the way."""
-    return Console(file=sys.stderr, width=None if sys.stderr.isatty() else WHOLE_LINES, highlight=False)
+    width = None if sys.stderr.isatty() else WHOLE_LINES
+    return Console(file=sys.stderr, width=width, highlight=False, quiet=not speaks())
 
 
 def print_json(value: Any) -> None:
     """One JSON document on the output stream; what is not finite is null."""
-    print(json.dumps(strict(value), indent=1, ensure_ascii=False, allow_nan=False))
+    if speaks():
+        print(json.dumps(strict(value), indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def table(*columns: str, title: str | None = None) -> Table:

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
-from thetastar.terminal.console import aside, measures_table, number, print_json, show, table
+from thetastar.terminal.console import aside, measures_table, number, print_json, show, speaks, table
 
 if TYPE_CHECKING:
     from thetastar.protocols import Stream
@@ -30,7 +30,7 @@ def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_js
         assemble(full, stream.schema)  # what is printed must run
         if as_json:
             print_json(full.to_mapping())
-        else:
+        elif speaks():
             print(full.to_yaml(), end="")
         return
     place = out or free_folder(full)
