@@ -151,7 +151,7 @@ def test_every_odd_file_is_read_right_or_named(tmp_path: Path) -> None:
 
 
 def test_links_frames_and_unusual_files_are_read_or_named(tmp_path: Path) -> None:
-    """Against Pillow's own reading, by hand where it has none: floats and numbers of 16 bits lie between 0 and white."""
+    """By hand: floats and numbers of 16 bits lie between black and white, transparency on white, frames are counted."""
     cat, dog = tmp_path / "cat", tmp_path / "dog"
     cat.mkdir()
     dog.mkdir()
