@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 
 from thetastar.defaults import open_stream
@@ -18,6 +20,16 @@ def test_views_are_of_the_same_examples_and_drawn_independently() -> None:
             same = (batch[one] == batch[other]).flatten(1).all(1)
             assert not same.any()
             assert batch[one].shape == raw["input"].shape
+
+
+def test_views_of_a_vector_differ_by_a_tenth_of_each_entrys_deviation() -> None:
+    random = np.random.default_rng(0)
+    deviations = np.array([1e-3, 1.0, 1e4])
+    x = (random.standard_normal((2000, 3)) * deviations + 5).astype(np.float32)
+    stream = open_stream({"name": "views", "source": {"name": "arrays", "inputs": x, "targets": np.arange(2000) % 2}})
+    pairs = [batch["input"] - batch["view"] for batch in stream.batches("train", Clock(0))]
+    spread = torch.cat(pairs).std(0).numpy() / deviations
+    assert spread == pytest.approx(np.full(3, 0.1 * np.sqrt(2)), rel=0.1)  # of the difference of two draws
 
 
 def test_a_pass_can_be_entered_anywhere_and_batches_are_never_ragged() -> None:

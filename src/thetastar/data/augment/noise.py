@@ -16,19 +16,25 @@ class noise(Augment):
     """x ↦ x + σ ε with ε ~ N(0, I), images clipped to [0, 1].
 
     Args:
-        std: σ ≥ 0, in the units of the input.
+        std: σ ≥ 0, in the units of the input: of every entry, or one for each entry of a vector.
 
     Shapes: (batch, …) → the same.
 
     Source: Bishop 1995, Training with noise is equivalent to Tikhonov regularization.
     """
 
-    def __init__(self, *, std: NonNegative = 0.1) -> None:
+    def __init__(self, *, std: NonNegative | tuple[NonNegative, ...] = 0.1) -> None:
         self.std = std
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         if not x.is_floating_point():
             raise UserError(f"noise on inputs of {x.dtype}", "images or vectors", "leave it out of data.augment")
-        drawn = torch.empty_like(x).normal_(0.0, self.std, generator=generator) if self.std else torch.zeros_like(x)
+        if isinstance(self.std, tuple):
+            if x.shape[1:] != (len(self.std),):
+                got = f"noise with {len(self.std)} values of std on inputs of shape {tuple(x.shape[1:])}"
+                raise UserError(got, "one for each entry", "give a single number")
+            drawn = torch.empty_like(x).normal_(generator=generator) * x.new_tensor(self.std)
+        else:
+            drawn = torch.empty_like(x).normal_(0.0, self.std, generator=generator) if self.std else torch.zeros_like(x)
         noisy = x + drawn
         return noisy.clamp_(0, 1) if x.ndim == 4 else noisy
