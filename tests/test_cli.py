@@ -60,16 +60,18 @@ def refused(said: Said, *parts: str) -> None:
 # --- help, lists, components ------------------------------------------------------------------------------------------
 
 
-def test_help_and_lists_do_without_torch() -> None:
-    """A fresh process that has shown help, lists and runs has imported neither torch nor the other large packages."""
+def test_help_and_lists_do_without_torch_and_training_without_what_it_does_not_use(tmp_path: Path) -> None:
+    """A fresh process that has shown help and lists has imported neither torch nor the other large packages."""
     program = """
 import sys
 from thetastar.cli import main
 codes = [main(words) for words in (["--help"], ["fit", "--help"], ["list"], ["list", "models", "--json"], [])]
 heavy = {"torch", "sklearn", "scipy", "pandas", "numpy", "duckdb"} & set(sys.modules)
-sys.exit(f"{codes} {heavy}" if any(codes) or heavy else 0)
+codes += [main(["fit", "bars", "--model", "softmax", "--epochs", "1", "--out", "run"])]
+needless = {"sklearn", "duckdb", "jinja2"} & set(sys.modules)
+sys.exit(f"{codes} {heavy} {needless}" if any(codes) or heavy or needless else 0)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -70,8 +70,7 @@ def commit() -> str | None:
 
 def provenance() -> dict[str, Any]:
     """Versions, hardware and time, for the run folder."""
-    import numpy
-    import sklearn
+    from importlib.metadata import version
 
     from thetastar import __version__
 
@@ -80,8 +79,8 @@ def provenance() -> dict[str, Any]:
         "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "scikit-learn": sklearn.__version__,
+        "numpy": version("numpy"),
+        "scikit-learn": version("scikit-learn"),  # asked of its metadata: importing it takes a second
         "platform": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),
