@@ -15,15 +15,23 @@ from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
 from thetastar.terminal.kinds import KINDS
 from thetastar.terminal.options import (
     Amount,
+    Answers,
+    Asked,
+    Costs,
     Epochs,
     Group,
     Json,
+    JsonLines,
+    Keep,
+    Positive,
+    Probabilities,
     RunFolder,
     Seconds,
     SplitColumn,
     Steps,
     Target,
     Task,
+    Threshold,
     Time,
     With,
     Words,
@@ -133,24 +141,34 @@ def open_test(run: RunFolder, files: With = None, as_json: Json = False) -> None
 @guarded
 def predict(
     run: RunFolder,
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="CSV, TSV, Parquet or an image; - reads CSV from the input.")
-    ],
-    proba: Annotated[bool, typer.Option("--proba", help="Also the probability of each class.")] = False,
+    file: Asked,
+    probabilities: Probabilities = False,
+    threshold: Threshold = None,
+    costs: Costs = None,
+    positive: Positive = None,
+    keep: Keep = None,
+    out: Answers = None,
     files: With = None,
-    as_json: Json = False,
+    as_json: JsonLines = False,
 ) -> None:
-    """Predict every row of a file, as CSV.
+    """Predict every row of a file, as CSV. The file may be larger than memory.
 
     \b
-    Example:
-      theta predict runs/iris-mlp-1 flowers.csv --proba
+    Examples:
+      theta predict runs/iris-mlp-1 flowers.csv --probabilities
+      theta predict runs/adult-tabular_mlp-1 people.parquet --costs 1,5 --keep id --out answers.csv
+      theta predict runs/pets-cnn-1 photos/ --json
+      cat rows.jsonl | theta predict runs/adult-tabular_mlp-1 - | head
     """
-    from thetastar.terminal import predicting
-    from thetastar.terminal.words import include
+    from thetastar.terminal.predicting import Wanted
+    from thetastar.terminal.predicting import predict as answer
+    from thetastar.terminal.words import include, names
 
     include(files or [])
-    predicting.predict(run, file, probabilities=proba, as_json=as_json)
+    given = {"costs": costs, "positive": positive}
+    kept = names(keep, "--keep")
+    wanted = Wanted(probabilities=probabilities, threshold=threshold, keep=kept, out=out, as_json=as_json, **given)
+    answer(run, file, wanted)
 
 
 @app.command()

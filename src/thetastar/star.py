@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from itertools import chain
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thetastar import equation, registry
+from thetastar import deciding, equation, registry
 from thetastar.defaults import completed, open_for, open_stream, with_target
 from thetastar.distribution import World
 from thetastar.errors import UserError
@@ -21,10 +22,12 @@ from thetastar.functional.display import of_measures
 from thetastar.functional.keys import seeded
 from thetastar.functional.nested import mapped, rows_of
 from thetastar.hardware import choose_device, provenance
-from thetastar.protocols import Batch, Clock, Program, Schema, Source, Split, Stream
+from thetastar.protocols import Clock, Program, Schema, Source, Split, Stream
 from thetastar.recipe import GIVEN, Recipe
 from thetastar.run import Run
 from thetastar.watch import Watch
+
+LARGEST = 2**22  # numbers of the rows that are predicted together
 
 
 class Star:
@@ -98,22 +101,52 @@ class Star:
                 "restore them or train again",
             )
 
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that are predicted together: 1,024, or fewer where a row is large."""
+        fields = self.schema.input.values() if isinstance(self.schema.input, dict) else [self.schema.input]
+        return max(1, min(1024, LARGEST // max(1, sum(math.prod(field.shape) for field in fields))))
+
     @torch.no_grad()
-    def outputs(self, raw: Any, wants: frozenset[str], batch_size: int = 1024) -> dict[str, Tensor]:
-        """What the method predicts for raw inputs of the kind it was trained on, in batches."""
-        batch: Batch = self.source.transform(raw) if self.source else {"input": torch.as_tensor(np.asarray(raw))}
+    def outputs(
+        self, raw: Any, wants: frozenset[str], batch_size: int | None = None, first: int = 0
+    ) -> dict[str, Tensor]:
+        """What the method predicts for raw inputs of the kind it was trained on, in batches.
+
+        Args:
+            raw: as the source takes them; no rows give answers of no rows.
+            wants: see `Method.predict`.
+            batch_size: rows together; None takes `rows_at_once`.
+            first: the number of the first row, where these are a part of more.
+        """
+        x = (self.source.transform(raw) if self.source else {"input": torch.as_tensor(np.asarray(raw))})["input"]
+        count, size = rows_of(x), batch_size or self.rows_at_once
+        if not count:  # one row of zeros tells the shapes
+            x = mapped(lambda part: part.new_zeros((1, *part.shape[1:])), x)
         self.program.eval()
         parts: list[dict[str, Tensor]] = []
-        for start in range(0, rows_of(batch["input"]), batch_size):
-            rows = slice(start, start + batch_size)
-            piece = {"input": mapped(lambda x, rows=rows: x[rows].to(self.device), batch["input"])}
-            with seeded(self.recipe.seed, "outputs", start):  # what is sampled is a function of the seed too
+        for start in range(0, max(count, 1), size):
+            piece = {"input": mapped(lambda part, start=start: part[start : start + size].to(self.device), x)}
+            with seeded(self.recipe.seed, "outputs", first + start):  # what is sampled is a function of the seed too
                 parts.append(self.program.method.predict(self.program.f, piece, wants, self.clock))
-        return {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
+        return {name: torch.cat([part[name].cpu() for part in parts])[:count] for name in parts[0]}
+
+    def _answers(self, raw: Any, what: str) -> Tensor:
+        out = self.outputs(raw, frozenset({what}))
+        if what not in out:
+            raise self.speechless(what)
+        return out[what]
+
+    def speechless(self, what: str) -> UserError:
+        """This star gives no such answer."""
+        method = registry.as_spec(self.recipe.method, "method")["name"]
+        kind = "numbers" if self.schema.target and self.schema.target.kind == "number" else f"with {method}"
+        expected = "a classifier" if what == "probabilities" else "a star that answers rows"
+        return UserError(f"this star predicts {kind}: no {what}", expected, "choose another run")
 
     def predict(self, raw: Any) -> np.ndarray[Any, Any]:
         """Class names (as the data had them) or numbers, one per row."""
-        out = self.outputs(raw, frozenset({"prediction"}))["prediction"].numpy()
+        out = self._answers(raw, "prediction").numpy()
         target = self.schema.target
         if target is not None and target.kind == "category" and target.names:
             return np.asarray(target.names)[out]
@@ -121,10 +154,23 @@ class Star:
 
     def predict_proba(self, raw: Any) -> np.ndarray[Any, Any]:
         """(rows, classes) probabilities in the order of the target's names."""
-        out = self.outputs(raw, frozenset({"probabilities"}))
-        if "probabilities" not in out:
-            raise UserError("this star predicts numbers", "a classifier", "use predict")
-        return out["probabilities"].numpy()
+        return self._answers(raw, "probabilities").numpy()
+
+    def choose_threshold(self, costs: tuple[float, float], positive: str | None = None) -> deciding.Decision:
+        """The threshold that costs the least on valid, with `costs` of a false positive and of a false negative.
+
+        Args:
+            costs: ≥ 0, not both 0.
+            positive: a class name; the second class by default.
+        """
+        return deciding.chosen(self, costs, positive)
+
+    def decide(
+        self, raw: Any, threshold: float | deciding.Decision = 0.5, positive: str | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Class names by a threshold on the probability of the positive class, or by a decision chosen before."""
+        rule = threshold if isinstance(threshold, deciding.Decision) else deciding.given(self, threshold, positive)
+        return rule(self.predict_proba(raw)[:, deciding.place_of(self, rule)])
 
     def evaluate(self, split: Split) -> tuple[Values, Columns]:
         return evaluate(self.program, self.stream, split, self.recipe.measures, self.clock)

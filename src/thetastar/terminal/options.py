@@ -27,3 +27,33 @@ Amount = Annotated[
 Epochs = Annotated[float | None, typer.Option(help="Budget in passes over the training split.")]
 Steps = Annotated[int | None, typer.Option(help="Budget in updates.")]
 Seconds = Annotated[float | None, typer.Option(help="Budget in seconds of training.")]
+
+# of `theta predict`
+Asked = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV, TSV, JSON lines, Parquet, Arrow, an image, a folder of images; - reads CSV, JSON lines or an image.",
+    ),
+]
+Probabilities = Annotated[bool, typer.Option("--probabilities", "--proba", help="Also the probability of each class.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="Of two classes: say the positive one from this probability on."),
+]
+Costs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FP,FN",
+        help="Of two classes: what a false positive and a false negative cost; they choose the threshold, on valid.",
+    ),
+]
+Positive = Annotated[str | None, typer.Option(metavar="CLASS", help="The positive class; the second by default.")]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN,…", help="Columns of the file to write beside the answers; '*' is all."),
+]
+Answers = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write there: .csv, .tsv, .jsonl or .parquet.")
+]
+JsonLines = Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV: one object a row.")]

@@ -1,116 +1,131 @@
-"""`theta predict`: a table of rows or an image in, one line of CSV a row out."""
+"""`theta predict`: what a star says of every row of a file, a folder of images or the input stream.
+
+Rows are read, encoded, answered and written part by part, so the file may be larger than memory.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import math
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
-from thetastar.data.prepare.reading import read_table
+from thetastar import deciding
+from thetastar.deciding import Decision
 from thetastar.errors import UserError
 from thetastar.protocols import Field
 from thetastar.star import Star, load
-from thetastar.terminal.console import print_json
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-
-
-def predict(place: Path, file: str, *, probabilities: bool, as_json: bool) -> None:
-    """Print what the star of a run says of every row of a file ("-" reads CSV from the input stream)."""
-    star = load(place)
-    raw = read(file, star)
-    answers = named(np.asarray(star.predict(raw)), "prediction")
-    if probabilities:
-        shares = star.predict_proba(raw)
-        classes = (star.schema.target.names if star.schema.target else ()) or range(shares.shape[1])
-        answers |= {f"p({name})": shares[:, i] for i, name in enumerate(classes)}
-    frame = pd.DataFrame(answers)
-    if as_json:
-        print_json(frame.to_dict(orient="records"))
-    else:
-        frame.to_csv(sys.stdout, index=False)
+from thetastar.terminal.asking import rows_of
+from thetastar.terminal.console import aside
+from thetastar.terminal.counting import Counter
+from thetastar.terminal.rows import Part, Rows
+from thetastar.terminal.training import single
+from thetastar.terminal.writing import check_place, sheet
 
 
-def named(values: NDArray[Any], name: str) -> dict[str, NDArray[Any]]:
-    """(rows,) as one column, (rows, outputs) as several."""
-    if values.ndim == 1:
-        return {name: values}
-    flat = values.reshape(len(values), -1)
-    return {f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the options of `theta predict` ask for."""
+
+    probabilities: bool = False
+    threshold: float | None = None
+    costs: str | None = None
+    positive: str | None = None
+    keep: Sequence[str] = ()
+    out: Path | None = None
+    as_json: bool = False
 
 
-def read(file: str, star: Star) -> Any:
-    """Raw inputs as the star's source takes them."""
-    field = star.schema.input
-    path = Path(file)
-    if file != "-" and not path.is_file():
-        raise UserError(f"no file {file}", "a CSV file, an image or - for the input stream", "check the path")
-    if path.suffix.lower() in IMAGES:
-        if not isinstance(field, Field) or field.kind != "image":
-            raise UserError(f"the image {file}", "rows of a table, as in training", "give a CSV file")
-        return image(path, field) if star.source_name == "arrays" else path  # else decoded as in training
-    with rows_file(file) as table:
-        if star.source_name != "arrays" or not isinstance(field, Field):
-            return read_table(table, [])
-        values = numbers(table, file)
-    if len(field.shape) > 1 and values.shape[1] == math.prod(field.shape):
-        values = values.reshape(-1, *field.shape)
-    return values
+def predict(place: Path, file: str, wanted: Wanted) -> None:
+    """Answer every row; what was decided on the way is said on the error stream."""
+    check_place(wanted.out, wanted.as_json)
+    star = load(single(place))
+    decision = decided(star, wanted)
+    rows = rows_of(file, star, wanted.keep)
+    console, count = aside(), 0
+    opening = [*(decision.said if decision else []), *rows.said]
+    with sheet(wanted.out, wanted.as_json) as made, Counter(console, rows, shown=not _mixed(wanted)) as counter:
+        for part in rows.parts():
+            frame = answers(star, rows, part, count, decision, wanted.probabilities)
+            while opening:  # now, so that a mistake in the first rows is all that is said
+                console.print(opening.pop(0), markup=False, style="dim")
+            made.write(frame)
+            count += len(frame)
+            counter.to(count)
+    sys.stdout.flush()
+    where = f" in {wanted.out}" if wanted.out else ""
+    closing = [f"{count:,} row{'s' * (count != 1)} answered{where}"] if wanted.out or not count else []
+    for line in [*rows.afterwards(), *closing]:
+        console.print(line, markup=False, style="dim")
 
 
-@contextlib.contextmanager
-def rows_file(file: str) -> Iterator[Path]:
-    """The file, or one that holds what comes from the input stream: both are read as the training data were."""
-    if file != "-":
-        yield Path(file)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder, "input.csv")
-        table.write_bytes(sys.stdin.buffer.read())
-        yield table
+def _mixed(wanted: Wanted) -> bool:
+    """Whether answers go to the terminal, where a bar would stand between them."""
+    return wanted.out is None and sys.stdout.isatty()
 
 
-def numbers(table: Path, name: str) -> NDArray[np.float32]:
-    """(rows, columns) from CSV; a first line that is not numbers is a header."""
+def decided(star: Star, wanted: Wanted) -> Decision | None:
+    """The threshold asked for, or the one that costs ask for."""
+    if wanted.threshold is not None and wanted.costs is not None:
+        raise UserError("--threshold and --costs", "one of them", "leave one out")
+    if wanted.costs is not None:
+        return deciding.chosen(star, costs(wanted.costs), wanted.positive)
+    if wanted.threshold is not None:
+        return deciding.given(star, wanted.threshold, wanted.positive)
+    if wanted.positive is not None:
+        raise UserError("--positive alone", "it beside --threshold or --costs", "add one of them")
+    return None
+
+
+def costs(text: str) -> tuple[float, float]:
+    """'1,5' → (1, 5)."""
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            lines = [line for line in csv.reader(file) if line]
-        if lines and not is_number(lines[0][0]):
-            lines = lines[1:]
-        values = np.array(lines, dtype=np.float32)
-    except ValueError as error:  # a word, a ragged line or no text at all
-        raise UserError(f"{name}: {error}", "lines of as many numbers each", "check the file") from None
-    if values.ndim != 2:
-        raise UserError(f"{name} has no rows", "lines of numbers", "check the file")
-    return values
-
-
-def is_number(word: str) -> bool:
-    try:
-        float(word)
+        false_positive, false_negative = (float(word) for word in text.split(","))
     except ValueError:
-        return False
-    return True
+        expected = "two numbers: of a false positive and of a false negative"
+        raise UserError(f"--costs {text}", expected, "write for example --costs 1,5") from None
+    return false_positive, false_negative
 
 
-def image(path: Path, field: Field) -> NDArray[np.uint8]:
-    """(1, channels, height, width) from an image file."""
-    from PIL import Image, UnidentifiedImageError
-
+def answers(
+    star: Star, rows: Rows, part: Part, first: int, decision: Decision | None, probabilities: bool
+) -> pd.DataFrame:
+    """The answers to a part, beside what tells its rows apart."""
+    wants = {"prediction"} | ({"probabilities"} if probabilities or decision else set())
     try:
-        picture = Image.open(path).convert({1: "L", 3: "RGB", 4: "RGBA"}[field.shape[0]])
-    except UnidentifiedImageError:
-        raise UserError(f"{path} is no image that can be read", "PNG or JPEG", "check the file") from None
-    pixels = np.array(picture, dtype=np.uint8)
-    return (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))[None]
+        out = star.outputs(part.raw, frozenset(wants), first=first)
+    except UserError as error:
+        raise rows.located(part.raw, error) from None
+    for what in sorted(wants - set(out)):
+        raise star.speechless(what)
+    columns = predictions(out["prediction"], star.schema.target)
+    if decision:
+        columns = {"prediction": decision(out["probabilities"][:, deciding.place_of(star, decision)].numpy())}
+    if probabilities:
+        shares = out["probabilities"].numpy()
+        columns |= {f"p({name})": shares[:, i] for i, name in enumerate(names_of(star.schema.target, shares.shape[1]))}
+    twice = [name for name in part.beside.columns if name in columns]
+    if twice:
+        raise UserError(f"--keep {twice[0]}", "columns that no answer is called", "rename that column")
+    return pd.DataFrame({**{str(name): column for name, column in part.beside.items()}, **columns})
+
+
+def predictions(values: Tensor, target: Field | None) -> dict[str, Any]:
+    """One column of class names or numbers; several answers a row in as many columns."""
+    x = values.numpy()
+    if target is not None and target.kind == "category":
+        return {"prediction": np.asarray(target.names)[x] if target.names else x}
+    if x.ndim == 1 or (target is not None and target.kind == "number" and not target.shape):
+        return {"prediction": x.reshape(len(x))}
+    flat = x.reshape(len(x), -1)
+    return {f"prediction({name})": flat[:, i] for i, name in enumerate(names_of(target, flat.shape[1]))}
+
+
+def names_of(target: Field | None, count: int) -> Sequence[Any]:
+    """Of classes, labels or outputs; their numbers where they have none."""
+    return target.names if target is not None and len(target.names) == count else range(count)
