@@ -253,21 +253,25 @@ def compare(
 @app.command()
 @guarded
 def report(
-    place: Annotated[Path, typer.Argument(metavar="RUN|COMPARISON", help="The folder of a run or a comparison.")],
+    places: Annotated[
+        list[Path], typer.Argument(metavar="RUN…|COMPARISON", help="Folders of runs, or that of a comparison.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="The page; report.html in the folder by default.")] = None,
     files: With = None,
     as_json: Json = False,
 ) -> None:
-    """Print what a run or a comparison found; a comparison's page is written anew.
+    """Print what runs or a comparison found, and write its page.
 
     \b
-    Example:
+    Examples:
       theta report runs/compare-digits
+      theta report runs/digits-mlp-1 runs/digits-cnn-1 --out both.html
     """
-    from thetastar.terminal import comparing
+    from thetastar.terminal import reporting
     from thetastar.terminal.words import include
 
     include(files or [])
-    comparing.report(place, as_json)
+    reporting.report(places, out, as_json)
 
 
 @app.command()

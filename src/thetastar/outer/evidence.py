@@ -63,7 +63,7 @@ class Answers:
             the answer given.
         confusion: (classes, classes) counts, rows the truth.
         points: (n, 2) truth and prediction, a sample.
-        residuals: (edges, counts) of prediction − truth.
+        residuals: (edges, counts) of prediction − truth; `quartiles`: between which half of them lie.
         worst: the most confident mistakes, or the largest errors.
     """
 
@@ -73,6 +73,7 @@ class Answers:
     confusion: Array | None = None
     points: Array | None = None
     residuals: tuple[Array, Array] | None = None
+    quartiles: tuple[float, float] | None = None
     worst: list[Mistake] = field(default_factory=list[Mistake])
 
 
@@ -146,7 +147,15 @@ def summary(seeds: Sequence[Mapping[str, Array]], kind: str, classes: int, mista
         chosen = sample(len(truth), POINTS)
         counts, edges = np.histogram(said - truth, RESIDUALS, central(said - truth))
         points = np.stack([truth[chosen], said[chosen]], 1)
-        return Answers(len(seeds), len(truth), points=points, residuals=(edges, counts), worst=mistakes)
+        low, high = (float(value) for value in np.quantile(said - truth, (0.25, 0.75)))
+        return Answers(
+            len(seeds),
+            len(truth),
+            points=points,
+            residuals=(edges, counts),
+            quartiles=(low, high),
+            worst=mistakes,
+        )
     confidence, of_truth = pooled(seeds, "confidence"), pooled(seeds, "of_truth")
     if classes == 2:
         probability, came_true = np.where(truth == 1, of_truth, 1 - of_truth), truth == 1
@@ -246,7 +255,7 @@ def hardest(errors: Sequence[Mapping[str, Array]], kind: str) -> list[Mistake]:
         nearest = {name: np.stack([each[name] for each in aligned])[best, np.arange(len(rows))] for name in aligned[0]}
         return worst(nearest, nearest["score"])
     missed = np.stack([each["wrong"] > each["seeds"] / 2 for each in aligned]).all(0)
-    total = {name: sum(each[name] for each in aligned) for name in ("wrong", "seeds")}
+    total = {name: np.sum([each[name] for each in aligned], 0) for name in ("wrong", "seeds")}
     return worst({**aligned[0], **total}, np.where(missed, scores.mean(0), 0.0))
 
 

@@ -1,24 +1,46 @@
-"""The page of a comparison: plain, self-contained HTML."""
+"""The page of a comparison: the verdict in words, then everything that it rests on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from thetastar.outer import wording
-from thetastar.outer.verdict import Verdict
-from thetastar.report import curves
+from thetastar.outer.evidence import Evidence
+from thetastar.outer.verdict import Row, Verdict
+from thetastar.report import facts, page
+from thetastar.report.calibration import calibration
+from thetastar.report.confusion import confusions
+from thetastar.report.cost import Point, cost
+from thetastar.report.curves import curves
+from thetastar.report.errors import errors
+from thetastar.report.learners import learners
+from thetastar.report.page import Page, Section
+from thetastar.report.pairs import pairs
+from thetastar.report.predictions import predictions
 from thetastar.snapshot import write_atomic
 
 
 def render(verdict: Verdict) -> str:
-    """HTML with its styles inside: no scripts, nothing fetched."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("comparison.html.j2").render(**contents(verdict))
+    """HTML with its styles, charts and pictures inside: no scripts, nothing fetched."""
+    q = verdict.question
+    said = wording.sentences(verdict)
+    count = f"{len(verdict.rows)} × {q.seeds}"
+    times = f"{len(verdict.openings)} times before" if verdict.openings else "once"
+    shown = Page(
+        title=f"{q.title}: {said[0]}",
+        about=f"{q.title} · {q.task}",
+        headline=said[0],
+        lead=said[1:],
+        facts=[
+            (f"{q.rows:,}", "rows"),
+            (count, "learners × seeds"),
+            (f"{q.n_test:,}", "test rows" + (" a seed" if q.resplit else "")),
+            (times, "test split opened"),
+        ],
+        sections=sections(verdict),
+        foot=f"Made by thetastar {verdict.provenance.get('thetastar', '')} from the files of the comparison.",
+    )
+    return page.render(shown)
 
 
 def write(verdict: Verdict, path: Path) -> Path:
@@ -27,55 +49,31 @@ def write(verdict: Verdict, path: Path) -> Path:
     return path
 
 
-def contents(verdict: Verdict) -> dict[str, Any]:
-    """What the template shows."""
-    q = verdict.question
-    names = [row.name for row in verdict.ranked]
-    drawn = {row.name: row.curves for row in verdict.ranked if any(row.curves)}
-    drawing = curves.svg(drawn, wording.head(q.measure), q.measure in wording.SHARES)
-    said = wording.sentences(verdict)
-    return {
-        "q": q,
-        "verdict": verdict,
-        "headline": said[0],
-        "sentences": said[1:],
-        "heads": wording.columns(verdict),
-        "rows": [wording.cells(row, verdict) for row in verdict.ranked],
-        "absent": [(wording.spoken(row.name), row) for row in verdict.rows if row.quality is None],
-        "names": [wording.spoken(name) for name in names],
-        "matrix": [(wording.spoken(a), [cell(verdict, a, b) for b in names]) for a in names],
-        "measure": wording.head(q.measure),
-        "unit": "points" if verdict.binary else wording.head(q.measure),
-        "curves": Markup(drawing),  # made here from numbers and registered names
-        "legend": [wording.spoken(name) for name in drawn],
-        "terms": terms(verdict),
-        "recipes": [(wording.spoken(row.name), row.recipe) for row in verdict.rows],
-        "provenance": {name: value for name, value in verdict.provenance.items() if value is not None},
-    }
+def sections(verdict: Verdict) -> list[Section]:
+    """In the order in which a reader asks."""
+    q, ranked = verdict.question, verdict.ranked
+    found: list[Section | None] = [learners(verdict)]
+    if len(ranked) > 1:
+        found.append(pairs(verdict))
+    drawn = {row.name: row.curves for row in ranked if any(row.curves)}
+    if drawn:
+        found.append(curves(drawn, q.measure, [row.name for row in ranked if row.name not in drawn]))
+    found += answers(verdict.evidence, [row.name for row in ranked])
+    found.append(cost([point(row, row is ranked[0]) for row in ranked], q.measure))
+    found += [facts.terms(verdict), facts.limits(verdict)]
+    found += [facts.recipes([(row.name, row.recipe) for row in verdict.rows]), facts.provenance(verdict.provenance)]
+    return [each for each in found if each is not None]
 
 
-def cell(verdict: Verdict, first: str, second: str) -> tuple[str, str]:
-    """(class, text) of a cell of the matrix."""
-    if first == second:
-        return "same", ""
-    pair = verdict.pair(first, second)
-    return (pair.outcome if pair else "open"), wording.mark(pair, verdict)
+def answers(evidence: Evidence | None, names: list[str]) -> list[Section | None]:
+    """What can be said of single answers; where none were kept, that."""
+    if evidence is None:
+        return [page.section("unseen", "Calibration and errors")] if names else []
+    if evidence.kind == "number":
+        return [predictions(evidence), errors(evidence)]
+    return [calibration(evidence), confusions(evidence), errors(evidence)]
 
 
-def terms(verdict: Verdict) -> list[tuple[str, str]]:
-    """What was the same for all, what varied, what was tuned, and how often the test split was opened."""
-    q = verdict.question
-    budget = (
-        ", ".join(f"{value} {name}" for name, value in q.budget.items()) or "the default of the data, see the recipes"
-    )
-    tuned = f"{q.trials} trials for every learner, on the valid split" if q.trials else "nothing"
-    return [
-        ("Data", f"{q.title}, {q.rows:,} rows, hash {q.fingerprint or 'unknown'}"),
-        ("Task", q.task),
-        ("Splits", f"{q.n_train:,} train / {q.n_valid:,} valid / {q.n_test:,} test"),
-        ("Same for all", f"the splits, the budget ({budget}), {q.seeds} seeds, the measures"),
-        ("Varied by seed", "the split, initialisation and order" if q.resplit else "initialisation and order"),
-        ("Tuned", tuned),
-        ("Test split", wording.opened(verdict)),
-        *([("Noise", q.noise)] if q.noise else []),
-    ]
+def point(row: Row, leads: bool) -> Point:
+    costs = (row.train_seconds, row.predict_ms, row.parameters)
+    return Point(row.name, leads, row.quality or 0.0, row.low, row.high, *costs)

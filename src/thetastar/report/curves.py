@@ -1,53 +1,98 @@
-"""Learning curves as inline SVG: no scripts, colours from the page."""
+"""Learning curves: the mean over seeds as a line, their range as a band, the name where the line ends."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thetastar.outer import wording
+from thetastar.report.charts import ACCENT, SOFT, Spec, apart, axis_of, fitted, responsive, unit_of
+from thetastar.report.page import Section, section
 
 Curve = Sequence[Sequence[float]]  # [[step, value], …]
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 260, 74, 28, 12
+GRID = 60  # places at which curves of different steps are read
+HEIGHT = 320
+DASHES = ([1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4])  # the first one is in colour
 
 
-def ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Round numbers that cover [low, high]: steps of 1, 2 or 5 times a power of ten."""
-    if low == high:
-        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
-    span = high - low
-    rough = span / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
-    first = math.floor(low / step)
-    return [round((first + i) * step, 12) for i in range(math.ceil(high / step - first - 1e-9) + 1)]
+def curves(drawn: Mapping[str, Sequence[Curve]], measure: str, without: Sequence[str], split: str = "valid") -> Section:
+    """Curves by learner, best first; `without` names those that learn without steps."""
+    bands = {wording.spoken(name): band(seeds) for name, seeds in drawn.items() if any(seeds)}
+    ends = ", ".join(f"{name} ends at {wording.amount(measure, rows[-1]['mean'])}" for name, rows in bands.items())
+    return section(
+        "curves",
+        "Learning curves",
+        drawing=responsive(lambda width: chart(bands, measure, width), f"{wording.head(measure)} on {split}: {ends}"),
+        measure=wording.head(measure),
+        seeds=max(len(seeds) for seeds in drawn.values()),
+        without=wording.listed([wording.spoken(name) for name in without]) if without else "",
+        split=split,
+        many=len(bands) > 1,
+    )
 
 
-def svg(curves: Mapping[str, Sequence[Curve]], measure: str, percent: bool) -> str:
-    """One thin line a seed, coloured by learner; the legend is HTML beside it. "" where there is nothing to draw."""
-    points = [point for seeds in curves.values() for curve in seeds for point in curve]
-    if not points:
-        return ""
-    across = ticks(0.0, max(point[0] for point in points))
-    up = ticks(min(point[1] for point in points), max(point[1] for point in points))
+def band(seeds: Sequence[Curve]) -> list[dict[str, float]]:
+    """Mean, lowest and highest value of all seeds by step; a seed that stopped early keeps its last value."""
+    found = [np.asarray(curve, dtype=float) for curve in seeds if curve]
+    steps = np.unique(np.concatenate([curve[:, 0] for curve in found]))
+    steps = steps[steps >= max(curve[0, 0] for curve in found)]
+    if len(steps) > GRID:
+        steps = np.unique(np.linspace(steps[0], steps[-1], GRID).round())
+    values = np.stack([np.interp(steps, curve[:, 0], curve[:, 1]) for curve in found])
+    rows = zip(steps, values.mean(0), values.min(0), values.max(0), strict=True)
+    return [dict(zip(("step", "mean", "low", "high"), map(float, row), strict=True)) for row in rows]
 
-    def x(step: float) -> float:
-        return LEFT + (WIDTH - LEFT - 24) * step / (across[-1] or 1.0)
 
-    def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value - up[0]) / ((up[-1] - up[0]) or 1.0)
+def chart(bands: Mapping[str, Sequence[Mapping[str, float]]], measure: str, width: int) -> Spec:
+    unit = unit_of(measure)
+    values: list[dict[str, Any]] = [
+        {"name": name, "first": place == 0, "step": row["step"], **{k: unit * row[k] for k in ("mean", "low", "high")}}
+        for place, (name, rows) in enumerate(bands.items())
+        for row in rows
+    ]
+    bottom, top = frame(values)
+    last = max(row["step"] for row in values)
+    places = apart([unit * rows[-1]["mean"] for rows in bands.values()], 16 * (top - bottom) / (HEIGHT - 55))
+    over = max(max(places, default=top) - top, 0)
+    labels = [
+        {"name": name, "first": n == 0, "step": last, "mean": place - over}
+        for n, (name, place) in enumerate(zip(bands, places, strict=True))
+    ]
+    names = list(bands)
+    colour = {"condition": {"test": "datum.first", "value": ACCENT}, "value": SOFT}
+    dash = {"field": "name", "type": "nominal", "legend": None,
+            "scale": {"domain": names, "range": [DASHES[n % len(DASHES)] for n in range(len(names))]}}  # fmt: skip
+    x = {"field": "step", "type": "quantitative", "title": "training step",
+         "scale": {"domain": [0, last], "nice": False},
+         "axis": {"grid": False, "tickCount": 5, "format": "~s" if last >= 10_000 else ",d"}}  # fmt: skip
+    y = {"type": "quantitative", "title": axis_of(measure), "scale": {"domain": [bottom, top], "nice": False},
+         "axis": {"tickCount": 6}}  # fmt: skip
+    many = {"field": "name", "type": "nominal"}
+    right = 14 + round(6.7 * max(map(len, names)))
+    return {
+        **fitted(width, HEIGHT, right=right),
+        "data": {"values": values},
+        "encoding": {"x": x, "color": colour, "detail": many},
+        "layer": [
+            {"mark": {"type": "area", "opacity": 0.16, "clip": True},
+             "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}}},
+            {"mark": {"type": "line", "clip": True, "strokeWidth": 2, "strokeJoin": "round"},
+             "encoding": {"y": {**y, "field": "mean"}, "strokeDash": dash}},
+            *([] if len(values) > len(names) else [
+                {"mark": {"type": "point", "filled": True, "size": 60}, "encoding": {"y": {**y, "field": "mean"}}}]),
+            {"data": {"values": labels}, "mark": {"type": "text", "align": "left", "dx": 7, "baseline": "middle"},
+             "encoding": {"y": {**y, "field": "mean"}, "text": {"field": "name"}}},
+        ],
+    }  # fmt: skip
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{measure} on valid while training">']
-    for value in up:
-        text = f"{100 * value:g}%" if percent else f"{value:,g}"
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 24}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{text}</text>')
-    for step in across:
-        parts.append(f'<text x="{x(step):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{step:,.0f}</text>')
-    for number, seeds in enumerate(curves.values()):
-        for curve in seeds:
-            path = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in curve)
-            parts.append(f'<polyline class="c{number % 8}" points="{path}"/>')
-            if len(curve) == 1:
-                parts.append(
-                    f'<circle class="c{number % 8}" cx="{x(curve[0][0]):.1f}" cy="{y(curve[0][1]):.1f}" r="3"/>'
-                )
-    return "".join([*parts, "</svg>"])
+
+def frame(values: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+    """Lowest and highest value that the chart holds: where lines start from far away, their first part is left out."""
+    low, high = min(row["low"] for row in values), max(row["high"] for row in values)
+    middle = sorted(row["mean"] for row in values)
+    half = middle[len(middle) // 2]
+    best, worst = max(low, half - 3 * (high - half)), min(high, half + 3 * (half - low))
+    span = (worst - best) or abs(high) or 1.0
+    return best - 0.03 * span, worst + 0.05 * span

@@ -1,4 +1,4 @@
-"""`theta compare` and `theta report`: several learners on one data set, the verdict, and its page."""
+"""`theta compare`: several learners on one data set, the verdict, and its page."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | No
             watch=watch,
             overrides=[word for word in overrides if word not in about_data + about_budget],
         )
-    tell(verdict, place, as_json)
+    tell(verdict, place / "report.html", as_json)
     if verdict.partial:
         fail("interrupted; the same command goes on from here", INTERRUPTED)
     if not verdict.ranked:
@@ -94,9 +94,9 @@ def default_folder(data: str, options: Sequence[Any]) -> Path:
     return Path("runs") / f"compare-{stem}{mark}"
 
 
-def tell(verdict: Verdict, place: Path, as_json: bool) -> None:
+def tell(verdict: Verdict, page: Path, as_json: bool) -> None:
     if as_json:
-        print_json({**verdict.to_json(), "sentences": verdict.sentences(), "report": str(place / "report.html")})
+        print_json({**verdict.to_json(), "sentences": verdict.sentences(), "report": str(page)})
         return
     show("")
     show(verdict.table(room()))
@@ -106,19 +106,4 @@ def tell(verdict: Verdict, place: Path, as_json: bool) -> None:
     show("")
     for sentence in verdict.sentences():
         show(sentence)
-    show(f"report: {place / 'report.html'}")
-
-
-def report(place: Path, as_json: bool) -> None:
-    """The verdict of a comparison again, with its page written anew; or the measures of a run."""
-    from thetastar import star
-    from thetastar.terminal import training
-
-    if not (place / "compare.json").is_file():
-        training.report([star.load(place)], place, as_json)
-        return
-    from thetastar.outer.folder import load_verdict
-
-    verdict = load_verdict(place)
-    verdict.to_html(place / "report.html")
-    tell(verdict, place, as_json)
+    show(f"report: {page}")
