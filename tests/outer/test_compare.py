@@ -259,6 +259,20 @@ def test_runs_on_other_terms_are_never_taken_for_these(tmp_path, changed):
         compare("iris", ["softmax", SMALL], **{**terms, **changed})
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_rmse_judges_one_number_only(outputs):
+    """Its value for several, the mean of their roots, is not the root of what could be tested example by example."""
+    random = np.random.default_rng(0)
+    data = tuple(random.standard_normal((60, size)).astype(np.float32) for size in (3, outputs))
+    terms = {"seeds": 1, "budget": {"epochs": 1}, "overrides": ["measures=[rmse]"]}
+    if outputs == 2:
+        with pytest.raises(UserError, match=r"rmse of several numbers.*mse or mae"):
+            compare(data, ["linear"], **terms)
+        return
+    (row,) = compare(data, ["linear"], **terms).rows
+    assert row.quality == pytest.approx(row.test["rmse"], rel=1e-6)
+
+
 def test_tuning_on_one_of_several_splits_is_said():
     terms = {"seeds": 2, "budget": {"epochs": 1}, "engine": {"evaluations": 0}, "trials": 1}
     redrawn = compare("iris", ["softmax"], resplit=True, **terms)

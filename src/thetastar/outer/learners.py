@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,11 @@ def gather(
         recipe = completed(recipe.override(overrides), stream)
         if not recipe.measures:
             raise UserError("measures=[] in a comparison", "a measure that judges", "name one or leave the word out")
+        target = stream.schema.target
+        if recipe.measures[0]["name"] in COLUMN_OF and target is not None and math.prod(target.shape) > 1:
+            # the mean of the roots of several outputs is no function of one number an example
+            got = f"{recipe.measures[0]['name']} of several numbers judges nothing"
+            raise UserError(got, "a mean over examples", "choose mse or mae, with a scale for each number")
         learners.append(Learner(name, recipe.replace(measures=with_column(recipe.measures))))
     if len({str(learner.recipe.measures[0]) for learner in learners}) > 1:
         raise UserError(
