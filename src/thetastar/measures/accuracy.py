@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
+from thetastar.functional.means import RunningMean
 from thetastar.protocols import Batch, Measure
 
 __all__ = ["accuracy"]
@@ -22,14 +22,11 @@ class accuracy(Measure):
     kinds = frozenset({"category", "categories"})
 
     def __init__(self) -> None:
-        self.right = torch.zeros((), dtype=torch.int64)
-        self.count = 0
+        self.mean = RunningMean()
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         right = (out["prediction"] == batch["target"]).reshape(len(batch["target"]), -1).all(1)
-        self.right = self.right.to(right.device) + right.sum()
-        self.count += len(right)
-        return right.float()
+        return self.mean.take(right.float())
 
     def compute(self) -> dict[str, float]:
-        return {"accuracy": self.right.item() / max(self.count, 1)}
+        return {"accuracy": self.mean.value.item()}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from thetastar.functional.means import RunningMean
 from thetastar.protocols import Batch, Measure
 
 __all__ = ["brier"]
@@ -28,7 +28,7 @@ class brier(Measure):
     higher_is_better = False
 
     def __init__(self) -> None:
-        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+        self.mean = RunningMean()
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         p, target = out["probabilities"].double(), batch["target"]
@@ -37,9 +37,7 @@ class brier(Measure):
         else:
             classes = p.shape[1]
             column = (p - F.one_hot(target, classes)).square().sum(1) / (2 if classes == 2 else 1)
-        self.total = self.total.to(column.device) + column.sum()
-        self.count += len(column)
-        return column
+        return self.mean.take(column)
 
     def compute(self) -> dict[str, float]:
-        return {"brier": self.total.item() / max(self.count, 1)}
+        return {"brier": self.mean.value.item()}

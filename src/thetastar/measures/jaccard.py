@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thetastar.functional.means import RunningMean
 from thetastar.protocols import Batch, Measure
 
 __all__ = ["jaccard"]
@@ -29,7 +30,7 @@ class jaccard(Measure):
     kinds = frozenset({"categories"})
 
     def __init__(self) -> None:
-        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+        self.mean = RunningMean()
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -38,10 +39,7 @@ class jaccard(Measure):
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         called, there = out["prediction"].bool(), batch["target"].bool()
         both, any_ = (called & there).sum(1).double(), (called | there).sum(1).double()
-        column = torch.where(any_ > 0, both / any_.clamp_min(1), torch.ones_like(both))
-        self.total = self.total.to(column.device) + column.sum()
-        self.count += len(column)
-        return column
+        return self.mean.take(torch.where(any_ > 0, both / any_.clamp_min(1), torch.ones_like(both)))
 
     def compute(self) -> dict[str, float]:
-        return {"jaccard": self.total.item() / max(self.count, 1)}
+        return {"jaccard": self.mean.value.item()}

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thetastar.functional.means import RunningMean
 from thetastar.protocols import Batch, Measure
 from thetastar.registry import Positive
 
@@ -29,7 +30,7 @@ class mae(Measure):
 
     def __init__(self, *, scale: tuple[Positive, ...] = ()) -> None:
         self.scale = torch.tensor(scale or (1.0,), dtype=torch.float64)
-        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+        self.mean = RunningMean()
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -37,10 +38,7 @@ class mae(Measure):
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         error = (out["prediction"].double() - batch["target"].double()).abs()
-        column = (error.reshape(len(error), -1) / self.scale.to(error.device)).mean(1)
-        self.total = self.total.to(column.device) + column.sum()
-        self.count += len(column)
-        return column
+        return self.mean.take((error.reshape(len(error), -1) / self.scale.to(error.device)).mean(1))
 
     def compute(self) -> dict[str, float]:
-        return {"mae": self.total.item() / max(self.count, 1)}
+        return {"mae": self.mean.value.item()}

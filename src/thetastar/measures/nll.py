@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from thetastar.errors import UserError
 from thetastar.functional.losses import binary_cross_entropy, cross_entropy
+from thetastar.functional.means import RunningMean
 from thetastar.protocols import Batch, Measure
 
 __all__ = ["nll"]
@@ -24,16 +24,14 @@ class nll(Measure):
     higher_is_better = False
 
     def __init__(self) -> None:
-        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+        self.mean = RunningMean()
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         if "logits" not in out:
             raise UserError("nll of a method that gives no logits", "a classifier", "choose mse or r2")
         logits, target = out["logits"], batch["target"]
-        loss = cross_entropy(logits, target) if target.ndim == 1 else binary_cross_entropy(logits, target)
-        self.total = self.total.to(loss.device) + loss.double().sum()
-        self.count += len(loss)
-        return loss
+        loss = cross_entropy if target.ndim == 1 else binary_cross_entropy
+        return self.mean.take(loss(logits, target))
 
     def compute(self) -> dict[str, float]:
-        return {"nll": self.total.item() / max(self.count, 1)}
+        return {"nll": self.mean.value.item()}

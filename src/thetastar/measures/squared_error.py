@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thetastar.functional.means import RunningMean
 from thetastar.protocols import Batch, Measure
 from thetastar.registry import Positive
 
@@ -35,7 +36,7 @@ class mse(Measure):
 
     def __init__(self, *, scale: tuple[Positive, ...] = ()) -> None:
         self.scale = torch.tensor(scale or (1.0,), dtype=torch.float64)
-        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+        self.mean = RunningMean()
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -43,13 +44,10 @@ class mse(Measure):
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         errors = squared_errors(out, batch)
-        column = (errors / self.scale.to(errors.device).square()).mean(1)
-        self.total = self.total.to(column.device) + column.sum()
-        self.count += len(column)
-        return column
+        return self.mean.take((errors / self.scale.to(errors.device).square()).mean(1))
 
     def compute(self) -> dict[str, float]:
-        return {"mse": self.total.item() / max(self.count, 1)}
+        return {"mse": self.mean.value.item()}
 
 
 class rmse(Measure):
@@ -63,16 +61,14 @@ class rmse(Measure):
     higher_is_better = False
 
     def __init__(self) -> None:
-        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+        self.mean = RunningMean()
 
     @classmethod
     def example(cls) -> dict[str, Any]:
         return {"data": "diabetes", "model": {"name": "mlp", "widths": [16]}, "measures": [cls.__name__]}
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> None:
-        squares = squared_errors(out, batch)
-        self.total = self.total.to(squares.device) + squares.sum(0)
-        self.count += len(squares)
+        self.mean.take(squared_errors(out, batch))
 
     def compute(self) -> dict[str, float]:
-        return {"rmse": (self.total / max(self.count, 1)).sqrt().mean().item()}
+        return {"rmse": self.mean.value.sqrt().mean().item()}

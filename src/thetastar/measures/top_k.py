@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from thetastar.functional.means import RunningMean
 from thetastar.protocols import Batch, Measure
 from thetastar.registry import Count
 
@@ -29,17 +30,14 @@ class top_k(Measure):
 
     def __init__(self, *, k: Count = 5) -> None:
         self.k = k
-        self.right, self.count = torch.zeros((), dtype=torch.int64), 0
+        self.mean = RunningMean()
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         logits, target = out["logits"], batch["target"][:, None]
         own = logits.gather(1, target)
         later = torch.arange(logits.shape[1], device=logits.device) > target
         ahead = ((logits > own) | ((logits == own) & later)).sum(1)
-        right = ahead < self.k
-        self.right = self.right.to(right.device) + right.sum()
-        self.count += len(right)
-        return right.float()
+        return self.mean.take((ahead < self.k).float())
 
     def compute(self) -> dict[str, float]:
-        return {"top_k": self.right.item() / max(self.count, 1)}
+        return {"top_k": self.mean.value.item()}

@@ -1,0 +1,26 @@
+"""Means over examples that arrive in batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class RunningMean:
+    """x̄ = (1/n) Σᵢ xᵢ of the rows seen so far, summed in float64 where they are; 0 before the first.
+
+    Shapes: rows (batch,) or (batch, outputs) → () or (outputs,).
+    """
+
+    def __init__(self) -> None:
+        self.total, self.count = torch.zeros((), dtype=torch.float64), 0
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Take in the rows of a batch, and hand them back."""
+        self.total = self.total.to(rows.device) + rows.sum(0, dtype=torch.float64)
+        self.count += len(rows)
+        return rows
+
+    @property
+    def value(self) -> Tensor:
+        return self.total / max(self.count, 1)
