@@ -89,7 +89,7 @@ def fit(
     \b
     Examples:
       theta fit digits
-      theta fit digits --model cnn algorithm.lr=0.003 model.channels=[16,32] --seeds 5
+      theta fit digits --model cnn algorithm.lr=0.003 model.channels=[16,32]
       theta fit housing.csv --target median_house_value
       theta fit digits --print > mine.yaml; theta fit --recipe mine.yaml
       theta fit --resume runs/digits-cnn-1
@@ -289,7 +289,7 @@ def runs(
     \b
     Examples:
       theta runs
-      theta runs --where "model = 'cnn' and valid.accuracy > 0.9" --sort "valid.accuracy desc"
+      theta runs --where "valid.accuracy > 0.9" --sort "valid.accuracy desc"
     """
     from thetastar.terminal import console
     from thetastar.terminal.runs import listed, runs_table
