@@ -195,8 +195,8 @@ def look(
     from thetastar.terminal.words import Choices, include
 
     include(files or [])
-    rows = {"group": group, "time": time, "split_column": split_column}
-    looking.look(words or [], Choices(target=target, task=task, **rows), out, as_json)
+    choices = Choices(target=target, task=task, group=group, time=time, split_column=split_column)
+    looking.look(words or [], choices, out, as_json)
 
 
 @app.command()
