@@ -165,9 +165,15 @@ def predict(
     from thetastar.terminal.words import include, names
 
     include(files or [])
-    given = {"costs": costs, "positive": positive}
-    kept = names(keep, "--keep")
-    wanted = Wanted(probabilities=probabilities, threshold=threshold, keep=kept, out=out, as_json=as_json, **given)
+    wanted = Wanted(
+        probabilities=probabilities,
+        threshold=threshold,
+        costs=costs,
+        positive=positive,
+        keep=names(keep, "--keep"),
+        out=out,
+        as_json=as_json,
+    )
     answer(run, file, wanted)
 
 

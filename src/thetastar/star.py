@@ -142,7 +142,8 @@ class Star:
         method = registry.as_spec(self.recipe.method, "method")["name"]
         kind = "numbers" if self.schema.target and self.schema.target.kind == "number" else f"with {method}"
         expected = "a classifier" if what == "probabilities" else "a star that answers rows"
-        return UserError(f"this star predicts {kind}: no {what}", expected, "choose another run")
+        do = "leave probabilities out" if kind == "numbers" else "choose another run"
+        return UserError(f"this star predicts {kind}: no {what}", expected, do)
 
     def predict(self, raw: Any) -> np.ndarray[Any, Any]:
         """Class names (as the data had them) or numbers, one per row."""

@@ -42,7 +42,7 @@ def _of_path(path: Path, star: Star, keep: Sequence[str]) -> Rows:
         with path.open("rb") as opened:
             if opened.read(8).startswith(MAGIC) or _pictured(kind):
                 return ImageFiles(star, path)
-    return _rows(open_table(path), star, keep)
+    return _rows(open_table(path), star, keep, path.parent)
 
 
 def _pictured(kind: str) -> bool:
@@ -60,12 +60,12 @@ def _of_stream(star: Star, keep: Sequence[str]) -> Rows:
         raise UserError(f"{INPUT} is empty", "CSV, JSON lines or an image", "pipe something into it")
     if head.startswith(MAGIC):
         return OneImage(star, head + stream.read(), INPUT)
-    return _rows(open_stream(stream, head, INPUT), star, keep)
+    return _rows(open_stream(stream, head, INPUT), star, keep, Path())
 
 
-def _rows(table: Table, star: Star, keep: Sequence[str]) -> Rows:
+def _rows(table: Table, star: Star, keep: Sequence[str], folder: Path) -> Rows:
     if star.source_name == "table":
-        return TableRows(table, star, keep)
+        return TableRows(table, star, keep, folder)
     if isinstance(table, Text):
         table.unnamed()
     return NumberRows(table, star, keep)

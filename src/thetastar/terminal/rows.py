@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,15 @@ class Rows(ABC):
 
 
 class TableRows(Rows):
-    """Rows whose columns have the names of the training columns, in any order."""
+    """Rows whose columns have the names of the training columns, in any order.
 
-    def __init__(self, table: Table, star: Star, keep: Sequence[str]) -> None:
+    Args:
+        folder: where the images are that rows name.
+    """
+
+    def __init__(self, table: Table, star: Star, keep: Sequence[str], folder: Path) -> None:
         source: Any = star.source
-        self.table, self.star, self.keep = table, star, _kept(table, keep)
+        self.table, self.star, self.keep, self.folder = table, star, _kept(table, keep), folder
         self.used = sources(source.columns)
         targets = targets_of(source)
         match_names(table.names, self.used, targets, table.title)
@@ -81,6 +86,7 @@ class TableRows(Rows):
         none = True
         for frame, kept in self.table.parts(rows, self.columns, self.keep):
             none = False
+            frame.attrs["folder"] = str(self.folder)
             yield Part(frame, kept.reset_index(drop=True))
         if none:
             empty = pd.DataFrame({name: pd.Series(dtype="str") for name in self.table.names})
