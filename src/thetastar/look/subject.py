@@ -15,6 +15,7 @@ from thetastar import registry
 from thetastar.data.prepare.files import read_files
 from thetastar.data.prepare.reading import as_numbers, as_words, distinct_names, kind_of
 from thetastar.data.prepare.several import find_targets
+from thetastar.data.prepare.splitting import split_of_rows, times_of
 from thetastar.data.prepare.targets import read_target
 from thetastar.data.resident import resident
 from thetastar.defaults import data_spec, open_stream
@@ -134,6 +135,8 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
     for name in [*aside, source.get("time")]:
         if name is not None and name not in frame.columns:
             raise UserError(f"{title} has no column '{name}'", "a column of the table", nearest(name, frame.columns))
+    asked = _asked(frame, source)
+    given = asked.pop("given") or given
     frame = frame.drop(columns=[name for name in dict.fromkeys(aside) if name in frame.columns and name not in names])
     found = Subject(title=title, frame=frame, splits={}, said=said)
     try:
@@ -145,9 +148,12 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
         found.splits, found.said = stream.rows, list(stream.said)
     else:
         shares = {key: spec.get(key, default) for key, default in (("valid", 0.15), ("test", 0.2))}
-        found.splits = split_rows(len(frame), None, given, **shares, seed=spec.get("split_seed", 0))
+        found.splits = split_rows(len(frame), None, given, **shares, seed=spec.get("split_seed", 0), **asked)
         sizes = " / ".join(f"{len(found.splits[name]):,} {name}" for name in SPLITS)
-        found.said.append(f"{sizes} rows ({'as given' if given else 'drawn at random'})")
+        drawn = (
+            "whole groups" if source.get("group") else "in order of time" if source.get("time") else "drawn at random"
+        )
+        found.said.append(f"{sizes} rows ({'as given' if given else drawn})")
     if target is None:
         found.said.append("no target named (--target COLUMN): leakage, balance and labels are not examined")
     elif len(names) > 1 or (stream is not None and stream.schema.target and stream.schema.target.kind == "categories"):
@@ -156,6 +162,16 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
     else:
         _read_labels(found, names[0], source.get("task", "auto"))
     return found
+
+
+def _asked(frame: pd.DataFrame, source: Mapping[str, Any]) -> dict[str, Any]:
+    """What the splits are to respect; where a column does not say it, that is a mistake rather than a finding."""
+    part, group, time = (source.get(name) for name in ("split_column", "group", "time"))
+    return {
+        "given": split_of_rows(pd.Series(frame[part])) if part else None,
+        "groups": as_words(pd.Series(frame[group])).fillna("").to_numpy(str) if group else None,
+        "times": times_of(pd.Series(frame[time])) if time else None,
+    }
 
 
 def _refusal(error: UserError) -> Finding:

@@ -12,7 +12,7 @@ from rich.text import Text
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
 from thetastar.terminal.console import aside, print_json, show, table
-from thetastar.terminal.words import Choices, split, with_answers
+from thetastar.terminal.words import Choices, agree, split, with_answers
 
 if TYPE_CHECKING:
     from thetastar.look.findings import Section
@@ -33,6 +33,7 @@ def look(words: Sequence[str], choices: Choices, out: Path | None, as_json: bool
         raise UserError("no data", "a data set, a file or a folder of images", "for example: theta look digits")
     if others := [word for word in overrides if not word.startswith("data.")]:
         raise UserError(f"'{others[0]}'", "words that begin with data.", "looking knows data alone")
+    agree(overrides, choices)
     spec = Recipe(data=with_answers(data, choices)).override(overrides).data
     with aside().status(f"looking at {data}") as status:
         found = examine(spec, lambda name: status.update(f"looking at {data}: {name}"))
