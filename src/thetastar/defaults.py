@@ -15,7 +15,7 @@ from thetastar.recipe import Budget, Engine, Recipe, part
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson", ".json")
 HUB = "hub:"
-MODELS = {"image": "cnn", "vector": "mlp", "state": "mlp"}
+MODELS = {"image": "cnn", "vector": "mlp", "words": "softmax", "state": "mlp"}
 MEASURES = {
     "category": ("accuracy", "nll", "ece"),
     "categories": ("jaccard", "accuracy", "f1", "micro_f1", "roc_auc", "nll"),
@@ -254,6 +254,8 @@ def default_model(schema: Schema) -> str:
         return "wide_deep"
     if schema.input.quantiles:
         return "tabular_mlp"
+    if schema.target is not None and schema.target.kind == "number" and schema.input.kind == "words":
+        return "mlp"
     return MODELS.get(schema.input.kind, "mlp")
 
 

@@ -55,8 +55,8 @@ class Field:
     """Shape and kind of one input or target, with what the training split says of it.
 
     Args:
-        kind: "image" (channels, height, width), "vector", "category" (one of `classes`), "categories" (several of
-            them), "number" (shape () or (outputs,)), "tokens", "state", "action".
+        kind: "image" (channels, height, width), "vector", "words" (weights of each in a text), "category" (one of
+            `classes`), "categories" (several of them), "number" (shape () or (outputs,)), "tokens", "state", "action".
         shape: shape of one example, without the batch.
         classes, names: how many categories there are; their names, or those of a vector's entries.
         mean, std: over the training split, per channel or entry; () where they make no sense.

@@ -35,11 +35,15 @@ class Learner:
 
 def default_models(schema: Schema) -> list[str]:
     """What is usual for the kind of data, from the simplest on; a few, so that an answer comes soon."""
+    shape = () if isinstance(schema.input, dict) else schema.input.shape
     kind = None if isinstance(schema.input, dict) else schema.input.kind
     target = schema.target.kind if schema.target else None
     plain = "linear" if target == "number" else "softmax"
     if kind == "image":
-        return [plain, "knn", "mlp", "cnn"]
+        edges = ["hog_linear"] if min(shape[1:]) >= 16 else []  # smaller ones have too few to a cell
+        return [plain, *edges, "knn", "mlp", "cnn"]
+    if kind == "words":
+        return ["knn", "mlp", "gradient_boosting"] if target == "number" else ["naive_bayes", plain, "knn", "mlp"]
     if kind in ("vector", "state"):
         own = "decision_tree" if target == "categories" else "gradient_boosting"  # boosting has one answer a row
         return [plain, "knn", default_model(schema), "random_forest", own]

@@ -82,6 +82,10 @@ def fit_inputs(
         values = columns_.encode(frame, part, strict=False)
         fields[name] = of_columns(values[rows], part, scaled, bins=name == "table")
         x[name] = torch.from_numpy(values)
+    if len(fields) == 1 and not albums and all(isinstance(column, Text) for column in columns):
+        # their weights bring words to one scale already: a seldom word over its deviation would drown the others
+        name, whole = next(iter(fields.items()))
+        fields[name] = Field("words", whole.shape, names=whole.names)
     for album in albums:
         name = "image" if len(albums) == 1 else f"image {album.name}".replace(".", " ")  # modules have no dot in a name
         inputs.pictures[name], fields[name] = album.fit(rows)
