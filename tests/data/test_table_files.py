@@ -65,6 +65,24 @@ def test_text_as_spreadsheets_and_servers_write_it(tmp_path: Path) -> None:
     assert "numbers have a decimal comma" not in said["points.csv"]
 
 
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 2), slice(2, 3), slice(3, 4), slice(0, 60, 4)])
+def test_a_file_of_some_rows_is_read_as_all_of_them(rows: slice, tmp_path: Path) -> None:
+    """Codes with zeros in front, gaps among whole numbers, marks of thousands: a single row would look otherwise."""
+    frame = FRAME.assign(
+        code=["007", "7", "12", "A1"] * 15,
+        grade=["1", "2", "", "x"] * 15,
+        price=["1.234", "0,5", "12", "2.000,25"] * 15,
+        share=["5%", "7 %", "12", "100%"] * 15,
+        flag=["yes", "no", "True", "1"] * 15,
+    )
+    frame.to_csv(tmp_path / "all.csv", index=False)
+    source = table(path=str(tmp_path / "all.csv"), target="y")
+    schema, prepared = source.prepare(np.arange(ROWS))
+    assert {"code=007", "code=7", "grade=1", "price", "share", "flag=1"} <= set(schema.input.names)
+    frame.iloc[rows].to_csv(tmp_path / "some.csv", index=False)
+    assert torch.equal(source.transform(tmp_path / "some.csv")["input"], prepared["input"][rows])
+
+
 def test_names_that_are_alike_are_numbered_in_training_and_in_prediction(tmp_path: Path) -> None:
     text = "a,b,a,a ,y\n" + "".join(f"{n},{n % 3},{n * n},{-n % 7},{'uv'[n % 2]}\n" for n in range(12))
     (tmp_path / "rows.csv").write_text(text)

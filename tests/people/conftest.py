@@ -62,16 +62,20 @@ def repeats(theta: Callable[..., str]) -> Callable[..., dict[str, Any]]:
         assert len(verdict["pairs"]) == 1
         assert verdict["sentences"]
         for row in verdict["rows"]:
-            run = Run.open(Path(verdict["report"]).parent / "runs" / row["name"] / "seed-1")
-            rows = open_stream(run.recipe.data).rows["test"]  # type: ignore[attr-defined]
-            files = write(rows)
+            first, run = (
+                Run.open(Path(verdict["report"]).parent / "runs" / row["name"] / f"seed-{seed}") for seed in (0, 1)
+            )
+            test = open_stream(run.recipe.data).rows["test"]  # type: ignore[attr-defined]
+            files = write(test)
             printed = pd.concat(
                 pd.read_csv(io.StringIO(theta("predict", run.path, file)), dtype=str, keep_default_na=False)
                 for file in (files if isinstance(files, list) else [files])
             )
-            assert len(printed) == len(rows)
-            for name, value in score(printed, np.asarray(truth)[rows], task).items():
-                assert value == pytest.approx(run.measures["test"][name], rel=1e-6, abs=1e-6), (row["name"], name)
+            assert len(printed) == len(test)
+            answers = np.asarray(truth).reshape(len(truth), -1)
+            units = answers[open_stream(first.recipe.data).rows["train"]]  # type: ignore[attr-defined]
+            name, value = score(printed, answers[test], units, task)
+            assert value == pytest.approx(run.measures["test"][name], rel=1e-6, abs=1e-6), row["name"]
         return verdict
 
     return check
@@ -93,11 +97,16 @@ def default(data: str, words: Sequence[str]) -> str:
     return default_model(open_stream(spec).schema)
 
 
-def score(printed: pd.DataFrame, truth: np.ndarray[Any, Any], task: str) -> dict[str, float]:
-    """Root mean squared error of numbers, else the share of rows of which all is right; of what is printed."""
-    found = printed.to_numpy(str).reshape(len(truth), -1)
-    truth = truth.reshape(len(truth), -1)
-    if task.startswith("regression"):
-        answers = found.astype(np.float32).astype(float)  # printed with as many digits as tell float32 apart
-        return {"rmse": float(np.sqrt(((answers - truth.astype(float)) ** 2).mean(0)).mean())}
-    return {"accuracy": float((found == truth.astype(str)).all(1).mean())}
+def score(printed: pd.DataFrame, right: np.ndarray[Any, Any], units: Any, task: str) -> tuple[str, float]:
+    """The measure that a comparison judges by, of what is printed, in float64.
+
+    Root mean squared error of a number; of several, the mean square in units of the deviation of the training rows of
+    the first split; else the share of rows of which all is right.
+    """
+    found = printed.filter(regex="^prediction").to_numpy(str)  # without what tells rows apart, such as a file's name
+    if not task.startswith("regression"):
+        return "accuracy", float((found == right.astype(str)).all(1).mean())
+    squares = (found.astype(np.float32).astype(float) - right) ** 2  # printed with the digits that tell float32 apart
+    if right.shape[1] == 1:
+        return "rmse", float(np.sqrt(squares.mean()))
+    return "mse", float((squares / units.std(0) ** 2).mean())
