@@ -146,6 +146,8 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
         found.findings.append(_refusal(error))
     if isinstance(stream, resident) and stream.source.rows == len(frame):
         found.splits, found.said = stream.rows, list(stream.said)
+        paths = [album.name for album in getattr(stream.source, "albums", ())]
+        found.frame = frame.drop(columns=paths)  # names of files are no values
     else:
         shares = {key: spec.get(key, default) for key, default in (("valid", 0.15), ("test", 0.2))}
         found.splits = split_rows(len(frame), None, given, **shares, seed=spec.get("split_seed", 0), **asked)

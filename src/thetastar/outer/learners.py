@@ -33,14 +33,16 @@ class Learner:
         return entry
 
 
-def default_models(schema: Schema) -> list[str]:
+def default_models(schema: Schema) -> list[Any]:
     """What is usual for the kind of data, from the simplest on; a few, so that an answer comes soon."""
-    shape = () if isinstance(schema.input, dict) else schema.input.shape
-    kind = None if isinstance(schema.input, dict) else schema.input.kind
+    if isinstance(schema.input, dict):  # what each input brings by itself, and what all of them bring
+        model = default_model(schema)
+        return [*({"name": model, "inputs": [name]} for name in schema.input), model]
+    kind = schema.input.kind
     target = schema.target.kind if schema.target else None
     plain = "linear" if target == "number" else "softmax"
     if kind == "image":
-        edges = ["hog_linear"] if min(shape[1:]) >= 16 else []  # smaller ones have too few to a cell
+        edges = ["hog_linear"] if min(schema.input.shape[1:]) >= 16 else []  # smaller ones have too few to a cell
         return [plain, *edges, "knn", "mlp", "cnn"]
     if kind == "words":
         return ["knn", "mlp", "gradient_boosting"] if target == "number" else ["naive_bayes", plain, "knn", "mlp"]
@@ -103,7 +105,11 @@ def _from_recipe(given: Any, base: Recipe) -> tuple[str, Recipe]:
 
 
 def _name(spec: Any) -> str:
-    return spec if isinstance(spec, str) else str(registry.as_spec(spec, "learner")["name"])
+    """The component's name, and the inputs that it is restricted to."""
+    if isinstance(spec, str):
+        return spec
+    spec = registry.as_spec(spec, "learner")
+    return " ".join([spec["name"], *map(str, spec.get("inputs") or ())])
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -37,7 +37,8 @@ class Inputs:
         """A user's rows; images as numbers in [0, 1]. `beside` is the folder of their table."""
         x = {name: torch.from_numpy(columns_.encode(frame, part)) for name, part in self.vectors.items()}
         for name, one in self.pictures.items():
-            x[name] = one.encode(pd.Series(frame[one.name]), beside).to(torch.float32) / 255
+            # multiplied as in streams of training, to the same bits
+            x[name] = one.encode(pd.Series(frame[one.name]), beside).to(torch.float32).mul_(1 / 255)
         return x
 
     def to_json(self) -> dict[str, Any]:
