@@ -104,15 +104,7 @@ class table(Source):
                 "write path=…",
             )
         self.said = []
-        self.wishes = columns_.Wishes(
-            categories=categories,
-            orders=orders or {},
-            impute=impute,
-            scale=scale,
-            dates=dates,
-            text=text,
-            crosses=crosses,
-        )
+        self.wishes = columns_.Wishes(categories, orders or {}, impute, scale, dates, text, crosses)
         self.given: Mapping[Split, Any] | None = None
         self.apart: Apart = inputs
         beside = [Path.cwd()]

@@ -25,7 +25,7 @@ LINES = 20  # said of columns one by one
 Column = Number | Words | Ranks | Date | Text | Product | Pair
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Wishes:
     """How columns are to be read where they do not decide it themselves; see the arguments of `table`."""
 
