@@ -100,6 +100,15 @@ def test_numbers_have_points_residuals_and_the_largest_errors(tmp_path):
     assert found.hard[0].score == pytest.approx(0.1)  # the better of two answers on every row
 
 
+def test_answers_that_are_no_numbers_are_left_out(tmp_path):
+    answers = {"target": [1.0, 2.0, 3.0], "predicted": [1.5, np.nan, np.inf], "row": [0, 1, 2]}
+    found = evidence.gather({"a": [written(tmp_path / "a", answers, "number", [])]}, "test")
+    assert found.answers["a"].count == 1
+    assert [mistake.row for mistake in found.answers["a"].worst] == [0]
+    none = {"target": [1.0], "predicted": [np.nan]}
+    assert evidence.gather({"a": [written(tmp_path / "b", none, "number", [])]}, "test") is None
+
+
 def test_runs_without_answers_are_no_evidence(tmp_path):
     bare = written(tmp_path / "r", {"accuracy": [1.0, 0.0]})
     assert evidence.gather({"a": [bare]}, "test") is None

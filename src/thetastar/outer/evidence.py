@@ -129,12 +129,14 @@ def target_of(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
 
 
 def read(path: Path, split: Split) -> dict[str, Array]:
-    """The answers of one run; {} where it has none."""
-    found = Run.open(path).columns(split)
-    if "predicted" not in found or "target" not in found:
+    """The answers of one run; {} where it has none. What is no number cannot be drawn, and is left out."""
+    columns = Run.open(path).columns(split)
+    if "predicted" not in columns or "target" not in columns:
         return {}
-    found.setdefault("row", np.arange(len(found["target"])))
-    return found
+    columns.setdefault("row", np.arange(len(columns["target"])))
+    kept = {name: columns[name] for name in ("predicted", "target", "row", "confidence", "of_truth") if name in columns}
+    finite = np.all([np.isfinite(column) for column in kept.values()], axis=0)
+    return {name: column[finite] for name, column in kept.items()} if finite.any() else {}
 
 
 def pooled(seeds: Sequence[Mapping[str, Array]], name: str) -> Array:
@@ -219,9 +221,8 @@ def errors_of(seeds: Sequence[Mapping[str, Array]], kind: str) -> dict[str, Arra
 
 def worst(errors: Mapping[str, Array], score: Array) -> list[Mistake]:
     """The rows of the highest score, the wrong ones alone."""
-    finite = np.nan_to_num(score, nan=np.inf)  # an answer that is no number is as wrong as can be
-    order = np.argsort(-finite, kind="stable")[:WORST]
-    shown = [place for place in order.tolist() if finite[place] > 0]
+    order = np.argsort(-score, kind="stable")[:WORST]
+    shown = [place for place in order.tolist() if score[place] > 0]
     odds = "probability" in errors
     return [
         Mistake(
@@ -251,7 +252,7 @@ def hardest(errors: Sequence[Mapping[str, Array]], kind: str) -> list[Mistake]:
     ]
     scores = np.stack([each["score"] for each in aligned])
     if kind == "number":
-        best = np.nan_to_num(scores, nan=np.inf).argmin(0)
+        best = scores.argmin(0)
         nearest = {name: np.stack([each[name] for each in aligned])[best, np.arange(len(rows))] for name in aligned[0]}
         return worst(nearest, nearest["score"])
     missed = np.stack([each["wrong"] > each["seeds"] / 2 for each in aligned]).all(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thetastar.outer import wording
 from thetastar.outer.verdict import Verdict
-from thetastar.report.charts import ACCENT, SOFT, Spec, axis_of, fitted, responsive, unit_of
+from thetastar.report.charts import ACCENT, SOFT, WIDE, Spec, axis_of, fitted, responsive, unit_of
 from thetastar.report.page import Section, section
 
 
@@ -46,7 +46,7 @@ def chart(verdict: Verdict, width: int) -> Spec:
     across = {
         "type": "quantitative",
         "scale": {"zero": False},
-        "axis": {"tickCount": 6, "format": ",~r"},
+        "axis": {"tickCount": 6 if width == WIDE else 3, "format": ",~r"},
         "title": axis_of(q.measure),
     }
     y = {**names, "axis": {"grid": False, "labelLimit": 130, "labelColor": "var(--ink)"}}

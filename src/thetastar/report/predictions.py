@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from thetastar.outer import wording
 from thetastar.outer.evidence import SHOWN, Answers, Evidence
 from thetastar.report.charts import ACCENT, SOFT, Spec, svg
@@ -47,6 +49,12 @@ def rounded(value: float) -> str:
     return wording.figure(float(f"{value:.3g}")).replace("-", "−")
 
 
+def round_below(value: float) -> float:
+    """The largest 1, 2 or 5 times a power of ten that is not above a positive value."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(factor * power for factor in (5, 2, 1) if factor * power <= value * (1 + 1e-9))
+
+
 def scatter(answers: Answers) -> Spec:
     """Each dot a row; on the dashed line predictions are true."""
     assert answers.points is not None
@@ -76,7 +84,8 @@ def histogram(answers: Answers) -> Spec:
         {"from": float(a), "to": float(b), "count": int(n)}
         for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
-    axis = {"tickCount": 3, "format": "~s", "grid": False}
+    tick = round_below(float(edges[-1]))
+    axis = {"values": [-tick, 0, tick], "format": "~s", "grid": False}
     x = {"field": "from", "type": "quantitative", "bin": "binned", "title": "predicted − true", "axis": axis}
     y = {"field": "count", "type": "quantitative", "title": "answers", "axis": {"tickCount": 3, "format": "~s"}}
     return {
