@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from thetastar import registry, star
+from thetastar.cli import app
 from thetastar.data.table import table
 from thetastar.defaults import open_stream
 from thetastar.errors import UserError
@@ -153,6 +155,8 @@ def test_trained_saved_and_loaded_it_predicts_what_it_was_judged_by(tmp_path: Pa
     rows.drop(columns="y").to_csv(tmp_path / "new.csv", index=False)
     said = star.load(tmp_path / "run").predict(tmp_path / "new.csv")
     assert np.mean(said == rows["y"].to_numpy()) == pytest.approx(score)
+    printed = CliRunner().invoke(app, ["predict", str(tmp_path / "run"), str(tmp_path / "new.csv")])
+    assert printed.stdout.split() == ["prediction", *said]
 
 
 def test_looking_takes_the_column_for_paths(tmp_path: Path) -> None:
