@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from thetastar import __version__
+from thetastar.terminal import explaining
 from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
 from thetastar.terminal.kinds import KINDS
 from thetastar.terminal.options import (
@@ -45,6 +46,9 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(explaining.app)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,1 @@
+"""What happens inside: models, runs and topics of the field, shown on real numbers."""

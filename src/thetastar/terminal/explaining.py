@@ -1,0 +1,73 @@
+"""`theta explain`: models, topics and runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thetastar.terminal.failures import guarded
+from thetastar.terminal.options import Json
+
+if TYPE_CHECKING:
+    from thetastar.explain.showing import Shown
+
+app = typer.Typer(
+    name="explain",
+    help="See inside models, runs and the ideas of the field.\n\nExample: theta explain topic einsum 'ij,jk->ik'",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the drawing: .svg, .png or .html.")]
+
+
+def tell(shown: Shown, out: Path | None, as_json: bool) -> None:
+    """Print an explanation and write its drawing where one is asked for."""
+    from thetastar.explain.showing import write_figure
+    from thetastar.terminal import console
+
+    if out is not None:
+        write_figure(shown, out)
+    if as_json:
+        console.print_json(shown.data)
+        return
+    for part in shown.parts:
+        console.show(part)
+    if out is not None:
+        console.aside().print(f"drawing: {out}", markup=False)
+    elif shown.figure:
+        console.aside().print("a drawing of it: add --out FILE.svg, .png or .html", markup=False)
+
+
+@app.command()
+@guarded
+def topic(
+    name: Annotated[str | None, typer.Argument(metavar="TOPIC", help="Without one: what there is.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="…", help="What the topic asks for.")] = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Show an idea of the field at work on small numbers.
+
+    \b
+    Examples:
+      theta explain topic
+      theta explain topic einsum 'bik,bkj->bij'
+      theta explain topic einsum 'bik,bkj->bij' 2,3,4 2,4,5
+    """
+    from thetastar.explain import showing
+    from thetastar.terminal import console
+
+    if name is not None:
+        tell(showing.explain(name, words or []), out, as_json)
+        return
+    known = showing.topics()
+    if as_json:
+        console.print_json(known)
+        return
+    made = console.table("topic", "shows")
+    for topic, about in known.items():
+        made.add_row(topic, about)
+    console.show(made)
