@@ -119,9 +119,8 @@ def _source_of_path(data: str | Path) -> Spec:
         return {"name": "table" if _holds_tables(path) else "folder", "path": str(path)}
     if path.is_file() or "/" in text or path.suffix:
         what = "is no data set that is read here" if path.exists() else "does not exist"
-        raise UserError(
-            f"{text} {what}", f"a folder of images or a file ending in {', '.join(TABLES)}", "check the path"
-        )
+        do = "save a table as CSV" if path.exists() else "check the path"
+        raise UserError(f"{text} {what}", f"a folder of images or a file ending in {', '.join(TABLES)}", do)
     raise UserError(
         f"unknown data set '{text}'", "a name in `theta list data` or a path", nearest(text, registry.entries("data"))
     )

@@ -245,6 +245,11 @@ BAD_FILES: list[tuple[Any, dict[str, Any], str]] = [
     (GOOD.replace("u", "v"), {"target": "y"}, r"target 'y' is constant \(v\)"),
     (GOOD.replace("11,2,v", "11,2,w"), {"target": "y"}, "class 'w' has a single example"),
     (
+        "a,y\n" + "".join(f"{n},row {n}\n" for n in range(30)),
+        {"target": "y"},
+        "30 of 30 classes, such as 'row 0', have a single example.*choose another target",
+    ),
+    (
         GOOD.replace("11,2,v", "11,2,"),
         {"target": "y"},
         r"missing \(NaN\) in 1 of 12 rows.*drop those rows",

@@ -65,6 +65,13 @@ def test_text_as_spreadsheets_and_servers_write_it(tmp_path: Path) -> None:
     assert "numbers have a decimal comma" not in said["points.csv"]
 
 
+def test_a_first_line_of_numbers_is_pointed_out(tmp_path: Path) -> None:
+    FRAME[["x", "y"]].to_csv(tmp_path / "rows.csv", index=False, header=["0.5", "y"])
+    assert any("though it holds numbers (0.5)" in line for line in opened(tmp_path / "rows.csv").said)
+    FRAME[["x", "w", "y"]].to_csv(tmp_path / "rows.csv", index=False, header=["2019", "2020", "y"])
+    assert not any("first line" in line for line in opened(tmp_path / "rows.csv").said)
+
+
 @pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 2), slice(2, 3), slice(3, 4), slice(0, 60, 4)])
 def test_a_file_of_some_rows_is_read_as_all_of_them(rows: slice, tmp_path: Path) -> None:
     """Codes with zeros in front, gaps among whole numbers, marks of thousands: a single row would look otherwise."""

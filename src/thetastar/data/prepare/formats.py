@@ -70,7 +70,11 @@ def writing(path: Path, said: list[str]) -> Writing:
         decimal = "." if points and not commas else ","
         if commas:
             said.append("numbers have a decimal comma")
-    return Writing(encoding, separator, decimal, next(_values(head, separator), []))
+    names = next(_values(head, separator), [])
+    odd = [name for name in names if re.fullmatch(r"[+-]?\d+[.,]\d+", name.strip())]
+    if len(names) > 1 and 2 * len(odd) >= len(names):
+        said.append(f"the first line is read as names of columns, though it holds numbers ({', '.join(odd[:3])})")
+    return Writing(encoding, separator, decimal, names)
 
 
 def read_text(path: Path, said: list[str], words: Collection[str]) -> pd.DataFrame:

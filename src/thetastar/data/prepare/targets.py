@@ -113,6 +113,9 @@ def _written(words: pd.Series, name: str) -> tuple[NDArray[np.float64] | None, s
 def refuse_singles(names: Sequence[str], counts: Sequence[int] | NDArray[np.int64], where: str) -> None:
     """A class with one example cannot be both learnt and tested."""
     single = [name for name, count in zip(names, counts, strict=True) if count == 1]
+    if len(single) > FEW and len(single) > len(names) / 2:
+        got = f"{where}: {len(single):,} of {len(names):,} classes, such as '{single[0]}', have a single example"
+        raise UserError(got, "a few classes with many examples each", "choose another target: it may name the rows")
     if single:
         shown = ", ".join(f"'{name}'" for name in single[:5]) + (
             f" and {len(single) - 5:,} more" if len(single) > 5 else ""
