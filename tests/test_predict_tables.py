@@ -233,6 +233,21 @@ def test_the_difference_of_columns_names_near_ones(predict: Predict) -> None:
     assert "a column not trained on is left out: id" in err
 
 
+def test_what_training_never_saw_is_counted_over_all_parts(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pd.read_csv("new.csv", dtype=str)
+    rows.loc[[3, 100, 200], "code"] = ["07", "new", "07"]
+    rows.loc[[5, 150], "x"] = np.nan
+    rows.loc[7, ["age", "code"]] = np.nan  # training had gaps in age; a word may always be missing
+    rows.to_csv("odd.csv", index=False)
+    monkeypatch.setattr(star, "LARGEST", 17 * 20)
+    code, _, err = predict("odd.csv")
+    assert code == 0
+    assert "column 'code': 3 values never seen in training ('07', 'new'), read as unknown" in err
+    assert "column 'x': 2 values missing, as none was in training" in err
+    assert "'age'" not in err
+    assert "never seen" not in predict("new.csv")[2]
+
+
 def test_near_names_are_paired_once() -> None:
     assert pairs(["sepal_length", "sepal_width"], ["Sepal Length", "sepal-width", "q"]) == {
         "sepal_length": "Sepal Length",

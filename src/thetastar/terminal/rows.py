@@ -18,6 +18,7 @@ from thetastar.data.prepare.matching import match_names, shown
 from thetastar.errors import UserError, nearest
 from thetastar.protocols import Field
 from thetastar.star import Star
+from thetastar.terminal.unfamiliar import Unfamiliar
 
 CELLS = 2**22  # values that are read together
 
@@ -76,6 +77,7 @@ class TableRows(Rows):
         self.said = [*table.said, *_unused(table.names, self.used, targets, self.keep)]
         numbers = plain(source.columns)
         self.columns = {name: name in numbers for name in self.used}
+        self.unfamiliar = Unfamiliar(source.columns)
 
     @property
     def done(self) -> int:
@@ -88,9 +90,13 @@ class TableRows(Rows):
             none = False
             frame.attrs["folder"] = str(self.folder)
             yield Part(frame, kept.reset_index(drop=True))
+            self.unfamiliar.take(frame)
         if none:
             empty = pd.DataFrame({name: pd.Series(dtype="str") for name in self.table.names})
             yield Part(empty, empty.loc[:, self.keep])
+
+    def afterwards(self) -> list[str]:
+        return self.unfamiliar.said
 
     def located(self, raw: Any, error: UserError) -> UserError:
         """Each value is read by itself, so the first rows cannot be encoded from the one on that cannot."""
@@ -152,8 +158,9 @@ class NumberRows(Rows):
 
 
 def targets_of(source: Any) -> list[str]:
-    """The columns that a table's star answers; none where the source is no table."""
-    return list(getattr(source, "target_names", [])) or [getattr(source, "target_name", "")]
+    """The columns that a table's star answers: one, or several."""
+    names = getattr(source, "target_names", None) or source.target_name
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _kept(table: Table, keep: Sequence[str]) -> list[str]:
