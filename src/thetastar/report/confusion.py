@@ -15,7 +15,8 @@ TABLE = 20  # classes; more are told in words alone
 TOLD = 5
 
 
-def confusions(evidence: Evidence) -> Section:
+def confusions(evidence: Evidence) -> Section | None:
+    """None where there are too many classes to count pairs of them."""
     shown = [(name, answers) for name, answers in list(evidence.answers.items())[:SHOWN]]
     parts: list[dict[str, Any]] = []
     for name, answers in shown:
@@ -23,6 +24,8 @@ def confusions(evidence: Evidence) -> Section:
             table = rows(answers.confusion, evidence.names) if len(evidence.names) <= TABLE else []
             said = commonest(answers.confusion, evidence.names)
             parts.append({"name": wording.spoken(name), "said": said, "rows": table})
+    if not parts:
+        return None
     return section(
         "confusions",
         "What is taken for what",
