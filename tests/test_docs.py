@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +38,24 @@ def test_a_page_says_what_comes_out(path: Path, tmp_path: Path, monkeypatch: pyt
     assert ran
     differences = [found for one in ran if (found := examples.difference(one.block.text, one.text))]
     assert not differences, "\n".join(differences)
+
+
+def commands() -> list[str]:
+    """Every line that begins with theta in the unexecuted shell blocks of README and of the pages."""
+    pages = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
+    shell = [
+        block.text
+        for path in pages
+        for block in examples.blocks(path.read_text(encoding="utf-8"))
+        if block.language == "bash"
+    ]
+    return [line for text in shell for line in text.splitlines() if line.startswith("theta ")]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_that_is_only_shown_has_words_that_are_understood(line: str) -> None:
+    name, *words = shlex.split(line)[1:]
+    get_command(cli.app).commands[name].make_context(name, words)  # type: ignore[attr-defined]
 
 
 def test_every_verb_has_a_page_and_every_page_a_verb() -> None:
