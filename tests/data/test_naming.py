@@ -21,7 +21,7 @@ def test_dashes_and_underscores_are_one() -> None:
 
 
 def test_paths_go_to_the_source_that_reads_them(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
+    (tmp_path / "images/cat").mkdir(parents=True)
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub/train.parquet").write_bytes(b"")
     assert data_spec(tmp_path / "images")["source"] == {"name": "folder", "path": str(tmp_path / "images")}
