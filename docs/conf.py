@@ -59,13 +59,15 @@ class Components(Directive):
 
 
 class Options(Directive):
-    """Arguments and options of a verb, from the command line itself: `{options} compare`."""
+    """Arguments and options of a verb, from the command line itself: `{options} compare`, `{options} explain topic`."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        (verb,) = self.arguments
-        command: Any = get_command(cli.app).commands[verb]  # type: ignore[attr-defined]
+        command: Any = get_command(cli.app)
+        for word in self.arguments:
+            command = command.commands[word]
         rows = [("option", "default", "meaning"), *(option(given) for given in command.params)]
         return [table(rows, (4, 2, 7))]
 
