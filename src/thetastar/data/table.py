@@ -29,19 +29,19 @@ from thetastar.data.prepare.reading import (
     kind_of,
     match,
 )
+from thetastar.data.prepare.several import Task, find_targets, read_targets
 from thetastar.data.prepare.splitting import split_of_rows, times_of
-from thetastar.data.prepare.targets import Task, find_target, read_target
 from thetastar.data.prepare.texts import Weights
 from thetastar.data.prepare.words import Categories
 from thetastar.errors import UserError, nearest
-from thetastar.protocols import Batch, Field, Schema, Source, Split
+from thetastar.protocols import Batch, Schema, Source, Split
 from thetastar.registry import Count
 
 __all__ = ["table"]
 
 
 class table(Source):
-    """Rows of numbers, words, dates and texts with one column as the target.
+    """Rows of numbers, words, dates and texts with a column, or several, as the target.
 
     A number x becomes (x or the training median, and whether it was missing, where any was); a word becomes one-hot
     entries with 'other' for seldom and 'unknown' for missing or unseen ones; a date its year, month, day, weekday, hour
@@ -53,8 +53,9 @@ class table(Source):
             with the same columns, a pattern such as data/*.csv, or a folder. Names of files with train, valid and test
             give the splits.
         frame: a pandas DataFrame instead of a file.
-        target: the column to predict.
-        task: "auto" reads words, truth values and whole numbers with few values as classes, other numbers as numbers.
+        target: the column to predict, or several: all of numbers, or all of no and yes (0 and 1), a label each.
+        task: "auto" reads words, truth values and whole numbers with few values as classes, other numbers as numbers,
+            words with ; or | between them, or lists, as several labels a row; "multi-label" also those with commas.
         drop: columns to leave out.
         split_column: a column whose words train, valid and test give the split of each row.
         group: a column whose equal values (a patient, a house) stay together in one split; not an input.
@@ -80,7 +81,7 @@ class table(Source):
         *,
         path: str | tuple[str, ...] | None = None,
         frame: Any = None,
-        target: str | None = None,
+        target: str | tuple[str, ...] | None = None,
         task: Task = "auto",
         drop: tuple[str, ...] = (),
         split_column: str | None = None,
@@ -117,11 +118,8 @@ class table(Source):
         self.rows = len(frame)
         if self.rows < 3:
             raise UserError(f"{self.name} has {self.rows} row{'s' * (self.rows > 1)}", "at least 3", "add rows")
-        self.target_name = find_target(frame, target, self.name)
-        if f"{target}.1" in frame.columns:
-            raise UserError(f"{self.name} has several columns '{target}'", "one target", "rename the others")
-        self.targets, self.target = read_target(frame[self.target_name], task, self.said)
-        self.strata = self.targets if self.target.kind == "category" else None
+        self.target_names = find_targets(frame, target, self.name)
+        self.targets, self.target, self.strata = read_targets(frame, self.target_names, task, self.said)
         self.time = time
         self._split(frame, split_column, group, time)
         frame = self._inputs(frame, drop, [name for name in (split_column, group) if name])
@@ -143,9 +141,9 @@ class table(Source):
     def _split(self, frame: pd.DataFrame, split_column: str | None, group: str | None, time: str | None) -> None:
         """Read off what the split is to respect."""
         for key, name in (("split_column", split_column), ("group", group), ("time", time)):
-            if name is not None and (name not in frame.columns or name == self.target_name):
-                got = f"table.{key}: " + ("the target" if name == self.target_name else f"no column '{name}'")
-                others = [column for column in frame.columns if column != self.target_name]
+            if name is not None and (name not in frame.columns or name in self.target_names):
+                got = f"table.{key}: " + ("the target" if name in self.target_names else f"no column '{name}'")
+                others = [column for column in frame.columns if column not in self.target_names]
                 raise UserError(got, "a column of the table", nearest(name, others))
         if group is not None and time is not None:
             raise UserError("table: both group and time", "one of them", "leave one out, or give a split_column")
@@ -168,7 +166,7 @@ class table(Source):
         if self.time is not None and pd.api.types.is_numeric_dtype(frame.dtypes[self.time]):
             used = [*used, self.time]
             self.said.append(f"column '{self.time}' left out: later rows have other values of it")
-        inputs = frame.drop(columns=list(dict.fromkeys([self.target_name, *drop, *used])))
+        inputs = frame.drop(columns=list(dict.fromkeys([*self.target_names, *drop, *used])))
         for name in [name for name, column in inputs.items() if columns_.counts_rows(column)]:
             self.said.append(f"column '{name}' left out: it counts the rows")
             inputs = inputs.drop(columns=name)
@@ -214,10 +212,10 @@ class table(Source):
         y, target = self.targets[rows], self.target
         if target.kind == "category":
             counts = tuple(np.bincount(y, minlength=target.classes or 0).tolist())
-            target = Field("category", (), target.classes, target.names, counts=counts)
-        else:
-            mean, std = of_numbers(y[:, None])
-            target = Field("number", (), mean=mean, std=std)
+            target = replace(target, counts=counts)
+        elif target.kind == "number":
+            mean, std = of_numbers(y.reshape(len(y), -1))
+            target = replace(target, mean=mean, std=std)
         self.schema = Schema(self._one(fields), target)
         return self.schema, {"input": self._one(x), "target": torch.from_numpy(self.targets)}
 
@@ -228,7 +226,7 @@ class table(Source):
         """
         used = columns_.sources(self.columns)
         words = [name for name in used if name not in columns_.plain(self.columns)]
-        frame = match(frame_of(raw, used, words), used, [*used, self.target_name])
+        frame = match(frame_of(raw, used, words), used, [*used, *self.target_names])
         beside = raw if isinstance(raw, str | Path) else Path(getattr(raw, "attrs", {}).get("folder", "."), "rows")
         return {"input": self._one(self.inputs.encode(frame, Path(beside).expanduser().absolute().parent))}
 
@@ -244,7 +242,7 @@ class table(Source):
     def state(self) -> dict[str, Any]:
         return {
             "title": self.name,
-            "target": self.target_name,
+            "target": self.target_names,
             "inputs": self.inputs.to_json(),
             "schema": self.schema.to_json(),
         }
@@ -252,7 +250,7 @@ class table(Source):
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> table:
         source = cls.__new__(cls)
-        source.name, source.target_name = state["title"], state["target"]
+        source.name, source.target_names = state["title"], state["target"]
         source.inputs, source.schema = Inputs.from_json(state["inputs"]), Schema.from_json(state["schema"])
         return source
 
