@@ -44,6 +44,7 @@ def two(tmp_path):
 def test_counts_of_seeds_are_pooled_as_scikit_learn_counts_them(two):
     found = evidence.gather(two, "test")
     assert found.names == tuple(NAMES)
+    assert not found.redrawn
     assert (found.answers["a"].seeds, found.answers["a"].count) == (2, 8)
     by_hand = confusion_matrix([0, 0, 1, 2, 0, 0, 1, 2], [0, 1, 1, 0, 0, 1, 2, 2])
     np.testing.assert_array_equal(found.answers["a"].confusion, by_hand)
@@ -72,8 +73,10 @@ def test_splits_drawn_anew_count_each_row_as_often_as_it_was_tested(tmp_path):
         written(tmp_path / "0", judged([0, 1], [1, 1], [0.8, 0.9], [5, 6])),
         written(tmp_path / "1", judged([1, 2], [0, 2], [0.6, 0.9], [6, 7])),
     ]
-    worst = evidence.gather({"a": paths}, "test").answers["a"].worst
+    found = evidence.gather({"a": paths}, "test")
+    worst = found.answers["a"].worst
     assert [(mistake.row, mistake.wrong, mistake.seeds) for mistake in worst] == [(5, 1, 1), (6, 1, 2)]
+    assert found.redrawn
 
 
 def test_with_two_classes_the_diagram_is_of_the_second(tmp_path):

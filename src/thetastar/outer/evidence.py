@@ -86,6 +86,7 @@ class Evidence:
         names: of the classes.
         answers: by learner, the best first.
         hard: rows that every learner gets wrong, or where even the best of them is far off.
+        redrawn: every seed answered other rows.
     """
 
     split: Split
@@ -93,6 +94,7 @@ class Evidence:
     names: tuple[str, ...]
     answers: dict[str, Answers]
     hard: list[Mistake]
+    redrawn: bool = False
     examples: Examples = field(default_factory=Examples)
 
     @property
@@ -116,7 +118,9 @@ def gather(runs: Mapping[str, Sequence[Path]], split: Split, examples: Examples 
         name: summary(seeds, kind, len(names), worst(errors[name], errors[name]["score"]))
         for name, seeds in known.items()
     }
-    return Evidence(split, kind, names, answers, hardest(list(errors.values()), kind), examples or Examples())
+    hard = hardest(list(errors.values()), kind)
+    redrawn = any(not np.array_equal(seed["row"], seeds[0]["row"]) for seeds in known.values() for seed in seeds)
+    return Evidence(split, kind, names, answers, hard, redrawn, examples or Examples())
 
 
 def target_of(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:

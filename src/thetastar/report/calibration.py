@@ -24,7 +24,16 @@ def calibration(evidence: Evidence) -> Section:
         panels.append((wording.spoken(name), said, svg(chart(rows, yes), f"{wording.spoken(name)}: {said}"), rows))
     left = [wording.spoken(name) for name in evidence.answers][len(shown) :]
     many = max(answers.seeds for _, answers in shown)
-    return section("calibration", "Calibration", panels=panels, yes=yes, left=left, seeds=many, split=evidence.split)
+    return section(
+        "calibration",
+        "Calibration",
+        panels=panels,
+        yes=yes,
+        left=left,
+        seeds=many,
+        split=evidence.split,
+        redrawn=evidence.redrawn,
+    )
 
 
 def bins(answers: Answers) -> list[dict[str, float]]:

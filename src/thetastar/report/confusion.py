@@ -33,6 +33,7 @@ def confusions(evidence: Evidence) -> Section | None:
         names=evidence.names,
         seeds=max(answers.seeds for _, answers in shown),
         split=evidence.split,
+        redrawn=evidence.redrawn,
     )
 
 

@@ -45,13 +45,18 @@ class Page:
 def environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     made = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    made.globals.update(capital=wording.capital, every=every)
+    made.globals.update(capital=wording.capital, every=every, pooled=pooled)
     return made
 
 
 def every(count: int, noun: str) -> str:
     """'both seeds', 'all 3 seeds'."""
     return f"both {noun}s" if count == 2 else f"all {count:,} {noun}s"
+
+
+def pooled(count: int, redrawn: bool) -> str:
+    """'both seeds', 'all 3 seeds, each with rows of its own'."""
+    return every(count, "seed") + (", each with rows of its own" if redrawn else "")
 
 
 def section(name: str, title: str, **values: Any) -> Section:

@@ -33,6 +33,7 @@ def predictions(evidence: Evidence) -> Section:
         count=first.count,
         seeds=max(answers.seeds for _, answers in shown),
         split=evidence.split,
+        redrawn=evidence.redrawn,
         left=[wording.spoken(name) for name in evidence.answers][len(shown) :],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -207,7 +208,7 @@ def shown(groups: Sequence[Group], split: Split) -> evidence.Evidence | None:
         examples = examples_of(load(groups[0].runs[0].path).stream, found.rows)
     except UserError:
         examples = Examples()  # the page says that the rows were not kept
-    return evidence.Evidence(found.split, found.kind, found.names, found.answers, found.hard, examples)
+    return dataclasses.replace(found, examples=examples)
 
 
 def table(groups: Sequence[Group], split: Split) -> Section:
