@@ -25,8 +25,8 @@ from PIL import Image
 SCREENS = Path(__file__).parent / "_static" / "screens"
 WIDTHS = (390, 768, 1280)  # a phone, a tablet, a laptop
 SCHEMES = ("light", "dark")
-TALLEST = 16_000  # pixels: what Chromium draws in one picture
-COLOURS = 96  # of the palette
+SHOWN = {"digits": 5000, "table": 2600, "notebook": 2000}  # pixels from the top, so that the repository stays small
+COLOURS = 40  # of the palette
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
     "--headless",
@@ -83,8 +83,8 @@ class Browser:
         first, _, self.rest = self.rest.partition(b"\0")
         return json.loads(first)
 
-    def picture(self, page: Path, width: int, scheme: str) -> Image.Image:
-        """The whole page at a width and in a colour scheme, folded parts as they open."""
+    def picture(self, page: Path, width: int, scheme: str, tallest: int) -> Image.Image:
+        """The page from its top at a width and in a colour scheme, folded parts as they open."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.ask("Page.navigate", url=page.resolve().as_uri())
@@ -92,7 +92,7 @@ class Browser:
         size = self.ask("Page.getLayoutMetrics")["cssContentSize"]
         if size["width"] > width:
             print(f"{page.name} at {width}: {size['width']:.0f} pixels wide, so it scrolls sideways", file=sys.stderr)
-        clip = {"x": 0, "y": 0, "width": width, "height": min(size["height"], TALLEST), "scale": 1}
+        clip = {"x": 0, "y": 0, "width": width, "height": min(size["height"], tallest), "scale": 1}
         shot = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         return Image.open(io.BytesIO(base64.b64decode(shot["data"])))
 
@@ -168,7 +168,7 @@ def shoot(pages: dict[str, Path], widths: Sequence[int]) -> None:
         for name, page in pages.items():
             for width in widths:
                 for scheme in SCHEMES:
-                    save(opened.picture(page, width, scheme), f"{name}-{width}-{scheme}")
+                    save(opened.picture(page, width, scheme, SHOWN[name]), f"{name}-{width}-{scheme}")
 
 
 def main() -> None:
