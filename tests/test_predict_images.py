@@ -112,6 +112,13 @@ def test_rows_of_numbers_with_and_without_names(predict: Predict, place: Path) -
     assert list(kept["prediction"]) == expected
     assert set(kept["name"]) == {"n"}
     assert list(table(predict("iris", "rows.jsonl"))["prediction"]) == expected
+    own = pd.DataFrame(x, columns=list(loaded.schema.input.names))  # type: ignore[union-attr]
+    own.iloc[:, ::-1].assign(more=1).to_csv("turned.csv", index=False)
+    assert list(table(predict("iris", "turned.csv"))["prediction"]) == expected
+    own.drop(columns="petal width (cm)").assign(petal_width=1).to_csv("misnamed.csv", index=False)
+    code, _, said = predict("iris", "misnamed.csv")
+    assert code == 2
+    assert "'petal_width' for 'petal width (cm)'" in said
     Path("none.csv").write_text("a,b,c,d\n")
     assert predict("iris", "none.csv")[:2] == (0, "prediction\n")
 

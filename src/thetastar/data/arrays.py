@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ class arrays(Source):
         task: "auto" reads whole numbers and words as classes.
         given: row numbers of the splits, where they are fixed.
         names: of the classes.
+        columns: names of a vector's entries.
         title: what messages call the data.
         digest: a hash of the content, where one is known already.
     """
@@ -46,6 +48,7 @@ class arrays(Source):
         task: Task = "auto",
         given: Any = None,
         names: Any = (),
+        columns: Any = (),
         title: str = "arrays",
         digest: str | None = None,
     ) -> None:
@@ -56,6 +59,9 @@ class arrays(Source):
         if isinstance(inputs, Mapping) and len({len(part) for part in self.inputs.values()}) > 1:
             shown = ", ".join(f"{len(part)} of {name}" for name, part in self.inputs.items())
             raise UserError(f"inputs of different lengths: {shown}", "as many rows of each", "check the arrays")
+        self.entries = tuple(str(name) for name in columns)
+        if self.entries and (not isinstance(self.inputs, Tensor) or self.inputs.shape[1:] != (len(self.entries),)):
+            raise UserError(f"{len(self.entries)} names of columns", "one for each entry", "check columns")
         self.given: Mapping[Split, Any] | None = given
         self.said = []
         self.targets, self.target = _read_targets(targets, task, tuple(str(name) for name in names), self.said)
@@ -70,6 +76,7 @@ class arrays(Source):
         train = torch.as_tensor(train)
         columns = {"input": self.inputs}
         field = mapped(lambda x: _field(x, self.kind, train), self.inputs)
+        field = replace(field, names=self.entries) if self.entries else field
         target = self.target
         if target is not None:
             assert self.targets is not None

@@ -48,9 +48,17 @@ def diabetes() -> Source:
     from sklearn.datasets import load_diabetes
 
     # raw units: scikit-learn's scaled version was standardised on all rows, the held-out ones among them
-    inputs, targets = load_diabetes(return_X_y=True, scaled=False)
-    return arrays(inputs=inputs, targets=targets, task="regression", title="diabetes")
+    bunch: Any = load_diabetes(scaled=False)
+    return arrays(
+        inputs=bunch.data, targets=bunch.target, columns=bunch.feature_names, task="regression", title="diabetes"
+    )
 
 
 def _classes(title: str, bunch: Any) -> Source:
-    return arrays(inputs=bunch.data, targets=bunch.target, names=tuple(bunch.target_names), title=title)
+    return arrays(
+        inputs=bunch.data,
+        targets=bunch.target,
+        names=tuple(bunch.target_names),
+        columns=bunch.feature_names,
+        title=title,
+    )

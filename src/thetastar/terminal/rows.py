@@ -115,7 +115,7 @@ class TableRows(Rows):
 
 
 class NumberRows(Rows):
-    """Rows of as many numbers as an input has, in its order; a line of names may come first."""
+    """Rows of as many numbers as an input has: by their names where data and file have them, else in order."""
 
     def __init__(self, table: Table, star: Star, keep: Sequence[str]) -> None:
         field = star.schema.input
@@ -125,12 +125,16 @@ class NumberRows(Rows):
         self.table, self.star, self.field = table, star, field
         self.keep = _kept(table, keep)
         self.used = [name for name in table.names if name not in self.keep]
+        unused: list[str] = []
+        if set(field.names) & set(self.used):  # columns go by their names wherever a file has them
+            match_names(table.names, field.names, [], table.title)
+            unused, self.used = _unused(table.names, field.names, [], self.keep), list(field.names)
         if len(self.used) != math.prod(field.shape):
             size = "×".join(map(str, field.shape))
             images = f", or images of {size}" if field.kind == "image" else ""
             got = f"{table.title} has {len(self.used):,} columns"
             raise UserError(got, f"{math.prod(field.shape):,} numbers a row{images}", "check the file")
-        self.total, self.said = table.total, table.said
+        self.total, self.said = table.total, [*table.said, *unused]
 
     @property
     def done(self) -> int:
