@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from thetastar.errors import UserError
+from thetastar.layers.activation import Activation, phi
 from thetastar.layers.dropout import Dropout
 from thetastar.layers.ends import Standardise, head, only_input
 from thetastar.protocols import Model, Schema
@@ -14,7 +15,7 @@ __all__ = ["cnn"]
 
 
 class cnn(Model):
-    """LeNet-style net: (conv 3×3 → ReLU → max-pool 2) twice, then a hidden layer.
+    """LeNet-style net: (conv 3×3 → φ → max-pool 2) twice, then a hidden layer.
 
     421,642 parameters on grey 28×28 images in ten classes.
 
@@ -22,6 +23,7 @@ class cnn(Model):
         schema: images of at least 4×4.
         channels: of the two convolutions.
         hidden: units of the dense layer.
+        activation: φ.
         dropout: share of hidden units dropped in training, in [0, 1).
 
     Shapes: (batch, channels, height, width) → (batch, outputs).
@@ -30,7 +32,13 @@ class cnn(Model):
     """
 
     def __init__(
-        self, schema: Schema, *, channels: tuple[Count, Count] = (32, 64), hidden: Count = 128, dropout: BelowOne = 0.0
+        self,
+        schema: Schema,
+        *,
+        channels: tuple[Count, Count] = (32, 64),
+        hidden: Count = 128,
+        activation: Activation = "relu",
+        dropout: BelowOne = 0.0,
     ) -> None:
         super().__init__()
         field = only_input(schema, "cnn")
@@ -43,15 +51,15 @@ class cnn(Model):
         self.standardise = Standardise(field)
         self.convolutions = nn.Sequential(
             nn.Conv2d(depth, first, 3, padding=1),
-            nn.ReLU(),
+            phi(activation),
             nn.MaxPool2d(2),
             nn.Conv2d(first, second, 3, padding=1),
-            nn.ReLU(),
+            phi(activation),
             nn.MaxPool2d(2),
         )
         self.dense = nn.Sequential(
             nn.Linear(second * (height // 4) * (width // 4), hidden),
-            nn.ReLU(),
+            phi(activation),
             *([Dropout(dropout)] if dropout else []),
         )
         self.width = hidden

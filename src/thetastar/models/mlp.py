@@ -6,29 +6,13 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from thetastar.layers.activation import Activation, phi
 from thetastar.layers.dropout import Dropout
 from thetastar.layers.ends import Standardise, head, only_input
 from thetastar.protocols import Model, Schema
 from thetastar.registry import BelowOne, Count
 
 __all__ = ["mlp"]
-
-Activation = Literal[
-    "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus", "identity"
-]
-_activations: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "selu": nn.SELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "mish": nn.Mish,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "softplus": nn.Softplus,
-    "identity": nn.Identity,
-}
 
 
 class mlp(Model):
@@ -66,7 +50,7 @@ class mlp(Model):
             layers.append(nn.Linear(size, width))
             if norm:
                 layers.append(nn.BatchNorm1d(width) if norm == "batch" else nn.LayerNorm(width))
-            layers.append(_activations[activation]())
+            layers.append(phi(activation))
             if dropout:
                 layers.append(Dropout(dropout))
             size = width

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from thetastar.errors import UserError
+from thetastar.layers.activation import Activation, phi
 from thetastar.layers.dropout import Dropout
 from thetastar.layers.ends import head, only_input
 from thetastar.layers.numbers import Bins, Columnwise, Quantile, Waves, bins_of
@@ -20,7 +21,7 @@ __all__ = ["tabular_mlp"]
 
 
 class tabular_mlp(Model):
-    """h₀ = [q(x), ReLU(W_j e_j(x_j) + b_j) for all j], h_l = ReLU(W_l h_{l−1} + b_l), output W_L h + b_L.
+    """h₀ = [q(x), ReLU(W_j e_j(x_j) + b_j) for all j], h_l = φ(W_l h_{l−1} + b_l), output W_L h + b_L.
 
     q is the quantile transform, e_j an embedding of column j. Columns of two values enter by q alone. Words that the
     data mark (data.categories=embedding) enter as learnt vectors instead, one a word.
@@ -30,6 +31,7 @@ class tabular_mlp(Model):
         numbers: e; "piecewise" is how far x has come through each bin of its column, the bins being quantiles of the
             training rows; "periodic" is sines and cosines of learnt frequencies; "plain" has none.
         widths: hidden units of each layer, each ≥ 1.
+        activation: φ.
         dropout: share of hidden units dropped in training, in [0, 1).
         embedding: numbers that a column becomes, and a word, ≥ 1.
         frequencies: a column; periodic only.
@@ -50,6 +52,7 @@ class tabular_mlp(Model):
         *,
         numbers: Literal["plain", "piecewise", "periodic"] = "piecewise",
         widths: tuple[Count, ...] = (256, 256, 256),
+        activation: Activation = "relu",
         dropout: BelowOne = 0.2,
         embedding: Count = 8,
         frequencies: Count = 16,
@@ -78,7 +81,7 @@ class tabular_mlp(Model):
             size += len(many) * embedding
         layers: list[nn.Module] = []
         for width in widths:
-            layers += [nn.Linear(size, width), nn.ReLU(), Dropout(dropout)]
+            layers += [nn.Linear(size, width), phi(activation), Dropout(dropout)]
             size = width
         self.hidden = nn.Sequential(*layers)
         self.width = size

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from thetastar.errors import UserError, nearest
+from thetastar.layers.activation import Activation, phi
 from thetastar.layers.dropout import Dropout
 from thetastar.layers.ends import Standardise, flat_size, head
 from thetastar.models.cnn import cnn
@@ -35,6 +36,7 @@ class wide_deep(Model):
         channels: of the two convolutions over an image.
         encoder: units in which each input ends before they are joined.
         widths: hidden units of each joint layer, each ≥ 1.
+        activation: of every hidden layer.
         dropout: share of the joint hidden units dropped in training, in [0, 1).
 
     Shapes: {name: (batch, …)}, or (batch, …) where the data have one input → (batch, outputs).
@@ -55,6 +57,7 @@ class wide_deep(Model):
         channels: tuple[Count, Count] = (16, 32),
         encoder: Count = 64,
         widths: tuple[Count, ...] = (128,),
+        activation: Activation = "relu",
         dropout: BelowOne = 0.1,
     ) -> None:
         super().__init__()
@@ -67,10 +70,10 @@ class wide_deep(Model):
         self.joint = nn.Sequential()
         if deep:
             for name, field in fields.items():
-                self.encoders[name] = _encoder(field, embedding, channels, encoder)
+                self.encoders[name] = _encoder(field, embedding, channels, encoder, activation)
             size = encoder * len(fields)
             for width in widths:
-                self.joint.extend([nn.Linear(size, width), nn.ReLU(), *([Dropout(dropout)] if dropout else [])])
+                self.joint.extend([nn.Linear(size, width), phi(activation), *([Dropout(dropout)] if dropout else [])])
                 size = width
             self.width += size
         if not self.width:
@@ -104,11 +107,11 @@ def _chosen(schema: Schema, inputs: tuple[str, ...]) -> dict[str, Field]:
     return {name: field for name, field in fields.items() if not inputs or name in inputs}
 
 
-def _encoder(field: Field, embedding: int, channels: tuple[int, int], units: int) -> Model:
+def _encoder(field: Field, embedding: int, channels: tuple[int, int], units: int, activation: Activation) -> Model:
     """What turns one input into `units` numbers; a net whose head is the identity."""
     alone = Schema(field)
     if field.kind == "image":
-        return cnn(alone, channels=channels, hidden=units)
+        return cnn(alone, channels=channels, hidden=units, activation=activation)
     if field.quantiles:
-        return tabular_mlp(alone, widths=(units,), dropout=0.0, embedding=embedding)
-    return mlp(alone, widths=(units,))
+        return tabular_mlp(alone, widths=(units,), activation=activation, dropout=0.0, embedding=embedding)
+    return mlp(alone, widths=(units,), activation=activation)
