@@ -202,7 +202,7 @@ def columns(verdict: Verdict) -> list[str]:
     q = verdict.question
     further = [name for row in verdict.ranked[:1] for name in row.test if name != q.measure]
     noisy = [f"{head(q.measure)} under noise"] if q.noise else []
-    costs = ["parameters", "train", "predict 1,000", "memory", "tuned"]
+    costs = ["parameters", "train", "predict 1,000", "memory", *(["tuned"] if q.trials else [])]
     return ["learner", f"{head(q.measure)} (95%)", *map(head, further), *noisy, *costs]
 
 
@@ -216,7 +216,7 @@ def cells(row: Row, verdict: Verdict) -> list[str]:
     parameters = "–" if row.parameters is None else f"{row.parameters:,}"
     return [
         spoken(row.name), quality(row, verdict), *further, *noisy, parameters, train, predict, memory,
-        tuning(row),
+        *([tuning(row)] if q.trials else []),
     ]  # fmt: skip
 
 

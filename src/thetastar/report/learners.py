@@ -20,6 +20,7 @@ def learners(verdict: Verdict) -> Section:
         rows=[wording.cells(row, verdict) for row in ranked],
         absent=absent,
         noise=verdict.question.noise,
+        tuned=verdict.question.trials > 0,
         several=any(len(row.per_seed) > 1 for row in ranked),
     )
 
