@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from thetastar.functional.information import entropy
+
 
 def spread(z: Tensor) -> Tensor:
     """√(1 − ‖mean of z/‖z‖‖²): the deviation of the directions from their mean; 0 where all features point one way.
@@ -28,4 +30,4 @@ def effective_rank(covariance: Tensor) -> Tensor:
     values = torch.linalg.eigvalsh(covariance).clamp_min(0).sqrt()
     total = values.sum()
     p = values / total.clamp_min(torch.finfo(values.dtype).tiny)
-    return torch.where(total > 0, torch.special.entr(p).sum().exp(), torch.zeros_like(total))
+    return torch.where(total > 0, entropy(p).exp(), torch.zeros_like(total))
