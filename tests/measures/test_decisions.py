@@ -12,6 +12,7 @@ import sklearn.metrics as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from thetastar import registry, star
 from thetastar.errors import UserError
@@ -67,6 +68,16 @@ MANY: dict[str, tuple[dict[str, Any], Reference]] = {
             ("f1", reference.f1_score),
         )
     },
+    "mean_iou": (
+        {"name": "mean_iou"},
+        lambda y, z: reference.jaccard_score(y, z.argmax(1), average="macro", zero_division=0),
+    ),
+    "perplexity": ({"name": "perplexity"}, lambda y, z: np.exp(reference.log_loss(y, softmax(z), labels=range(4)))),
+    "entropy": ({"name": "entropy"}, lambda y, z: np.mean(stats.entropy(softmax(z), axis=1))),
+    "mutual_information": (
+        {"name": "mutual_information"},
+        lambda y, z: reference.mutual_info_score(y, z.argmax(1)),
+    ),
     "f_beta": (
         {"name": "f_beta", "beta": 0.5},
         lambda y, z: reference.fbeta_score(y, z.argmax(1), beta=0.5, average="macro", zero_division=0),
@@ -74,6 +85,7 @@ MANY: dict[str, tuple[dict[str, Any], Reference]] = {
 }
 
 
+@pytest.mark.shows("F10")
 @pytest.mark.parametrize("name", MANY)
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(4, 60), cut=st.integers(1, 60))
@@ -87,6 +99,7 @@ def test_of_classes_equal_scikit_learn(name: str, seed: int, rows: int, cut: int
         assert measure.columns.mean().item() == pytest.approx(value, abs=1e-6)
 
 
+@pytest.mark.shows("F10")
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(2, 60), cut=st.integers(1, 60), ties=st.booleans())
 def test_binary_scores_are_exact(seed: int, rows: int, cut: int, ties: bool) -> None:
@@ -99,29 +112,93 @@ def test_binary_scores_are_exact(seed: int, rows: int, cut: int, ties: bool) -> 
     assert auc.resolution() == 0.0
     x, y = np.array(auc.curve()[0]).T
     assert reference.auc(x, y) == pytest.approx(auc.compute()["roc_auc"], abs=1e-12)
+    precision = measured("average_precision", target, logits, cut)
+    expected = reference.average_precision_score(target, p)
+    assert precision.compute()["average_precision"] == pytest.approx(expected, abs=1e-12)
+    assert precision.resolution() == 0.0
+    known = reference.precision_recall_curve(target, p)
+    recalls, precisions = np.array(precision.curve()[0]).T
+    assert recalls == pytest.approx(known[1][::-1], abs=1e-12)
+    assert precisions == pytest.approx(known[0][::-1], abs=1e-12)
+    known = reference.roc_curve(target, p, drop_intermediate=False)
+    assert (x, y) == (pytest.approx(known[0], abs=1e-12), pytest.approx(known[1], abs=1e-12))
     expected = reference.brier_score_loss(target, p)
     assert measured("brier", target, logits, cut).compute()["brier"] == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000), rows=st.integers(10, 200), cut=st.integers(1, 200))
-def test_one_against_the_rest_is_right_to_its_resolution(seed: int, rows: int, cut: int) -> None:
+@pytest.mark.shows("F10")
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(10, 200),
+    cut=st.integers(1, 200),
+    bins=st.sampled_from([8, 4096]),
+    sharp=st.sampled_from([1.0, 30.0]),
+)
+def test_one_against_the_rest_is_right_to_its_resolution(
+    seed: int, rows: int, cut: int, bins: int, sharp: float
+) -> None:
     target, logits = drawn(seed, rows, 3)
     target[:3] = 0, 1, 2
-    auc = measured("roc_auc", target, logits, cut)
-    expected = reference.roc_auc_score(target, softmax(logits), multi_class="ovr")
-    assert abs(auc.compute()["roc_auc"] - expected) <= auc.resolution() + 1e-9
-    assert auc.resolution() < 0.02
+    p = softmax(logits * np.float32(sharp))
+    hot = np.eye(3)[target]
+    for name, expected in (
+        ("roc_auc", reference.roc_auc_score(target, p, multi_class="ovr")),
+        ("average_precision", reference.average_precision_score(hot, p, average="macro")),
+    ):
+        measure = measured({"name": name, "bins": bins}, target, logits * np.float32(sharp), cut)
+        assert abs(measure.compute()[name] - expected) <= measure.resolution() + 1e-6
+        assert bins < 4096 or sharp > 1 or measure.resolution() < 0.05
 
 
+@pytest.mark.shows("F10")
 def test_a_class_without_members_has_no_curve() -> None:
     target, logits = drawn(0, 50, 3)
     target = np.minimum(target, 1)
     sizes = [reference.roc_auc_score(target == c, softmax(logits)[:, c]) for c in (0, 1)]
     assert measured("roc_auc", target, logits, 7).compute()["roc_auc"] == pytest.approx(np.mean(sizes), abs=2e-3)
-    assert np.isnan(measured("roc_auc", np.zeros(50, np.int64), logits, 7).compute()["roc_auc"])
+    sizes = [reference.average_precision_score(target == c, softmax(logits)[:, c]) for c in (0, 1)]
+    found = measured("average_precision", target, logits, 7).compute()["average_precision"]
+    assert found == pytest.approx(np.mean(sizes), abs=5e-3)
 
 
+@pytest.mark.shows("F10")
+def test_of_one_class_alone_only_average_precision_knows_something() -> None:
+    _, logits = drawn(0, 50, 2)
+    for label in (0, 1):
+        target = np.full(50, label)
+        assert np.isnan(measured("roc_auc", target, logits, 7).compute()["roc_auc"])
+        found = measured("average_precision", target, logits, 7).compute()["average_precision"]
+        assert found == 1.0 if label else np.isnan(found)
+    assert np.isnan(measured("roc_auc", np.zeros(50, np.int64), drawn(0, 50, 3)[1], 7).compute()["roc_auc"])
+    assert measured("mutual_information", target, logits, 7).compute()["mutual_information"] == 0
+    called = logits.argmax(1) == 1
+    assert measured("mean_iou", target, logits, 7).compute()["mean_iou"] == pytest.approx(called.mean() / 2)
+    assert measured("mean_iou", target, np.eye(2)[target], 7).compute()["mean_iou"] == 1
+
+
+@pytest.mark.shows("F10")
+def test_regions_of_images_and_tokens_of_sequences_are_counted_one_by_one() -> None:
+    random = np.random.default_rng(0)
+    target, called = random.integers(0, 3, (2, 6, 5, 4))
+    measure = registry.build("measures", "mean_iou")
+    for part in (slice(0, 2), slice(2, 6)):
+        out = {"prediction": torch.tensor(called[part]), "probabilities": torch.zeros(1, 4, 5, 4)}
+        measure.update(out, {"target": torch.tensor(target[part])})
+    expected = reference.jaccard_score(target.ravel(), called.ravel(), average=None)
+    assert measure.compute()["mean_iou"] == pytest.approx(expected.mean())
+    assert measure.table() == pytest.approx([*expected, 0])
+    tokens, logits = random.integers(0, 7, (3, 5)), torch.tensor(random.standard_normal((3, 5, 7)))
+    measure = registry.build("measures", "perplexity")
+    measure.update({"logits": logits}, {"target": torch.tensor(tokens)})
+    p = torch.softmax(logits, -1).numpy().reshape(15, 7)[np.arange(15), tokens.ravel()]
+    assert measure.compute()["perplexity"] == pytest.approx(1 / stats.gmean(p))
+    measure = registry.build("measures", "perplexity")
+    measure.update({"logits": torch.zeros(9, 7)}, {"target": torch.zeros(9, dtype=torch.int64)})
+    assert measure.compute()["perplexity"] == pytest.approx(7), "a guess among seven"
+
+
+@pytest.mark.shows("F10")
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(2, 50), cut=st.integers(1, 50))
 def test_of_several_labels_equal_scikit_learn(seed: int, rows: int, cut: int) -> None:
@@ -135,12 +212,18 @@ def test_of_several_labels_equal_scikit_learn(seed: int, rows: int, cut: int) ->
         "precision": reference.precision_score(target, called, average="macro", zero_division=0),
         "recall": reference.recall_score(target, called, average="macro", zero_division=0),
         "brier": np.square(p - target).mean(),
+        "average_precision": np.mean(
+            [reference.average_precision_score(target[:, c], p[:, c]) for c in range(3) if target[:, c].any()] or np.nan
+        ),
         "nll": -(target * np.log(p) + (1 - target) * np.log(1 - p)).mean(),
     }
     for name, value in expected.items():
-        assert measured(name, target, logits, cut).compute()[name] == pytest.approx(value, abs=1e-6), name
+        measure = measured(name, target, logits, cut)
+        slack = measure.resolution() if name == "average_precision" and target.any() else 0
+        assert measure.compute()[name] == pytest.approx(value, abs=1e-6 + slack, nan_ok=True), name
 
 
+@pytest.mark.shows("F10")
 def test_the_confusion_matrix_is_scikit_learns_and_names_the_commonest_mistake() -> None:
     target, logits = drawn(3, 200, 4)
     expected = reference.confusion_matrix(target, logits.argmax(1), labels=range(4))
@@ -152,6 +235,7 @@ def test_the_confusion_matrix_is_scikit_learns_and_names_the_commonest_mistake()
     assert confusion_matrix(torch.tensor([1, 1]), torch.tensor([0, 1]), 2).tolist() == [[0, 1], [0, 1]]
 
 
+@pytest.mark.shows("F10")
 def test_tables_by_class_equal_scikit_learns_report() -> None:
     target, logits = drawn(5, 100, 3)
     report = reference.classification_report(target, logits.argmax(1), output_dict=True, zero_division=0)

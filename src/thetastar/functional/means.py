@@ -24,3 +24,25 @@ class RunningMean:
     @property
     def value(self) -> Tensor:
         return self.total / max(self.count, 1)
+
+
+class RunningSquares:
+    """Σᵢ (xᵢ − x̄)² of the rows seen so far, kept as (n, x̄, sum) and merged by batch: offsets cost no digits.
+
+    Shapes: rows (batch, outputs) → (outputs,).
+
+    Source: Chan, Golub and LeVeque 1983, Algorithms for computing the sample variance.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = self.total = torch.zeros(1, dtype=torch.float64)
+
+    def take(self, rows: Tensor) -> None:
+        rows = rows.double()
+        mean, total = rows.mean(0), self.count + len(rows)
+        shift = mean - self.mean.to(mean.device)
+        within = (rows - mean).square().sum(0)
+        self.total = self.total.to(mean.device) + within + shift.square() * (self.count * len(rows) / total)
+        self.mean = self.mean.to(mean.device) + shift * (len(rows) / total)
+        self.count = total
