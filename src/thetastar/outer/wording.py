@@ -24,27 +24,12 @@ _spoken = {
     "gru": "GRU",
 }
 _heads = {"nll": "NLL", "ece": "ECE", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²"}
-_heads |= {
-    "mape": "MAPE",
-    "mean_iou": "mean IoU",
-    "roc_auc": "ROC-AUC",
-    "f1": "F₁",
-    "micro_f1": "micro F₁",
-    "jaccard": "Jaccard",
-}
+_heads |= {"mape": "MAPE", "mean_iou": "mean IoU", "jaccard": "Jaccard"}
+_heads |= {"roc_auc": "ROC-AUC", "f1": "F₁", "micro_f1": "micro F₁"}
 SHARES = (
-    "accuracy",
-    "balanced_accuracy",
-    "ece",
-    "top_k",
-    "precision",
-    "recall",
-    "f1",
-    "micro_f1",
-    "jaccard",
-    "mean_iou",
+    "accuracy", "balanced_accuracy", "ece", "top_k", "precision", "recall", "f1", "micro_f1", "jaccard", "mean_iou",
     "mape",
-)
+)  # fmt: skip
 
 
 def spoken(name: str) -> str:
