@@ -25,7 +25,11 @@ MEASURES = {
 
 def open_stream(data: Any, around: Mapping[str, Any] | None = None) -> Stream:
     """The stream of a data spec, put into the stream `around` where it is a source; complete in `stream.spec`."""
-    return registry.build("data", data_spec(data, around), where="data")
+    stream: Stream = registry.build("data", data_spec(data, around), where="data")
+    name = data if isinstance(data, str) else data.get("name") if isinstance(data, Mapping) else None
+    if isinstance(name, str) and name.replace("-", "_") in registry.entries("data") and Path(name).exists():
+        stream.said.insert(0, f"'{name}' is the data set of that name; for the file or folder here write ./{name}")
+    return stream
 
 
 def open_for(recipe: Recipe) -> Stream:

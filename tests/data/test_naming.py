@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import thetastar as ts
-from thetastar.defaults import data_spec
+from thetastar.defaults import data_spec, open_stream
 from thetastar.errors import UserError
 
 FRAME = pd.DataFrame({"a": np.arange(40.0), "w": ["u", "v"] * 20, "y": ["yes", "no"] * 20})
@@ -62,3 +62,11 @@ def test_a_frame_a_file_and_their_star_after_loading_predict_alike(tmp_path: Pat
         np.testing.assert_array_equal(star.predict_proba(rows), first.predict_proba(rows))
         np.testing.assert_array_equal(star.predict_proba(rows.to_dict("records")), first.predict_proba(rows))
     assert loaded.test() == second.test()
+
+
+def test_a_folder_with_the_name_of_a_data_set_is_pointed_out(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not any("./iris" in line for line in open_stream("iris").said)
+    (tmp_path / "iris").mkdir()
+    for data in ("iris", {"name": "iris", "batch_size": 16}):
+        assert "for the file or folder here write ./iris" in open_stream(data).said[0]

@@ -61,6 +61,7 @@ def test_labels_equal_scikit_learn_also_one_that_training_never_saw(criterion: s
 def test_rules_tell_the_answer_of_every_row(tmp_path: Path) -> None:
     """The text alone, followed by hand, gives the predictions; it is the same after loading."""
     found = star.fit("iris", model={"name": "decision_tree", "max_depth": 3}, out=tmp_path / "run")
+    names = found.schema.input.names  # type: ignore[union-attr]
     text = found.program.f.rules()
     assert star.load(tmp_path / "run").program.f.rules() == text
     assert star.load(tmp_path / "run").program.f.rules(most=2).splitlines()[-1].startswith("… and ")
@@ -70,8 +71,8 @@ def test_rules_tell_the_answer_of_every_row(tmp_path: Path) -> None:
         for line in text.splitlines():
             own = line.count("│ ")
             question, _, answer = line.lstrip("│ ").partition(":")
-            name, sign, limit = question.split(" ")
-            value = row[int(name[2:-1])]
+            name, sign, limit = question.rsplit(" ", 2)
+            value = row[names.index(name)]
             if own == depth and (value <= float(limit)) == (sign == "≤"):
                 if answer:
                     return answer.split()[0]

@@ -21,6 +21,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")  # how spreadsheets begin what they call Unic
 GZIP = b"\x1f\x8b"
 SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1000  # lines by which separator and decimals are chosen
+LETTERS = 1_000_000  # of them
 BLOCK = 2**20  # bytes
 CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f"))  # what no text holds
 
@@ -58,7 +59,7 @@ def writing(path: Path, said: list[str]) -> Writing:
     """Of a file with a line of names first: comma, semicolon, tab or | between values, a point or comma of decimals."""
     encoding = encoding_of(path, said)
     with opened(path, encoding) as file:
-        head = "".join(itertools.islice(file, HEAD))
+        head = head_of(file)
     usual = "\t" if ending(path).startswith(".tsv") else ","
     separator = _separator(head, usual)
     if separator != usual:
@@ -75,6 +76,18 @@ def writing(path: Path, said: list[str]) -> Writing:
     if len(names) > 1 and 2 * len(odd) >= len(names):
         said.append(f"the first line is read as names of columns, though it holds numbers ({', '.join(odd[:3])})")
     return Writing(encoding, separator, decimal, names)
+
+
+def head_of(file: IO[str]) -> str:
+    """The first lines, HEAD of them or as many as hold LETTERS characters, and at least one."""
+    lines: list[str] = []
+    letters = 0
+    for line in itertools.islice(file, HEAD):
+        lines.append(line)
+        letters += len(line)
+        if letters > LETTERS:
+            break
+    return "".join(lines)
 
 
 def read_text(path: Path, said: list[str], words: Collection[str]) -> pd.DataFrame:

@@ -38,8 +38,13 @@ def read_table(path: Path, said: list[str], words: Collection[str] = ()) -> pd.D
     except UnicodeDecodeError as error:
         got = f"{path} is not UTF-8 text (byte {error.start})"
         raise UserError(got, expected, "save it as UTF-8 or Parquet") from None
-    # pandas and pyarrow report broken content as kinds of ValueError or OSError
-    except (ValueError, csv.Error, OSError) as error:
+    # pandas and pyarrow report broken content, and some of them want of memory, as kinds of ValueError or OSError
+    except (ValueError, csv.Error, OSError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error):
+            got = f"{path} does not fit into memory ({path.stat().st_size / 2**20:,.0f} MiB)"
+            raise UserError(
+                got, "fewer rows or columns", "take a sample; theta predict needs no room for all"
+            ) from None
         reason = getattr(error, "strerror", None)
         problem = str(error).removeprefix("Error tokenizing data. C error: ")
         got = f"cannot read {path}: {reason}" if reason else f"{path} does not parse: {problem}"
