@@ -26,7 +26,7 @@ from thetastar.watch import Watch
 
 # dropout, batch norm, augmentation, a ragged last batch, several epochs, the best weights kept: all that must come back
 RECIPE = Recipe(
-    data={"name": "bars", "rows": 90, "batch_size": 16, "augment": ["shift", "noise"]},
+    data={"name": "bars", "rows": 90, "batch_size": 16, "augment": ["crop", "noise"]},
     model={"name": "mlp", "widths": [12], "dropout": 0.4, "norm": "batch"},
     algorithm={"name": "adamw", "lr": 0.01},
     budget={"epochs": 5},

@@ -30,7 +30,7 @@ class few_labels(Wrapping):
     Args:
         source: where the rows come from; classes as targets.
         labels: how many training examples keep their label, at least one a class.
-        augment: changes that make a view; null is shift and noise for images, noise for vectors.
+        augment: changes that make a view; null is crop and noise for images, noise for vectors.
         batch_size: unlabelled examples a batch; null chooses by the size of the training split.
         labelled_batch: labelled examples a batch; null is `batch_size`, or all labels where they are fewer.
         valid: share held out for choices, where the source gives no valid split.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from thetastar.data.augment.moving import joined
 from thetastar.errors import UserError
 from thetastar.functional.display import of_stream
 from thetastar.functional.keys import generator
@@ -30,7 +31,8 @@ class resident(Stream):
         test: share held out and sealed, where the source gives no test split.
         split_seed: of the drawn splits; the same for every seed of a run unless asked otherwise.
         drop_last: leave out the last, smaller training batch.
-        augment: random changes of the training inputs, one after the other.
+        augment: random changes of the training inputs, one after the other; neighbours that move things are done at
+            once.
     """
 
     def __init__(
@@ -144,6 +146,6 @@ def augmented(x: Any, augment: tuple[Augment, ...], *key: int | str) -> Any:
         pictures = [name for name, part in x.items() if part.ndim == 4] or list(x)
         return {**x, **{name: augmented(x[name], augment, *key, name) for name in pictures}}
     source = generator(*key, device=x.device)
-    for change in augment:
+    for change in joined(augment):
         x = change(x, source)
     return x

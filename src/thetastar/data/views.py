@@ -19,7 +19,7 @@ class views(Wrapping):
 
     Args:
         source: where the rows come from.
-        augment: changes that make a view, one after the other; null is shift and noise for images, noise for vectors.
+        augment: changes that make a view, one after the other; null is crop and noise for images, noise for vectors.
         batch_size: examples a training batch; null chooses by the size of the training split.
         valid: share held out for choices, where the source gives no valid split.
         test: share held out and sealed, where the source gives no test split.

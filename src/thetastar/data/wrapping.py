@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
+from thetastar.data.augment.crop import crop
 from thetastar.data.augment.noise import noise
-from thetastar.data.augment.shift import shift
 from thetastar.data.resident import resident
 from thetastar.functional.display import of_stream
 from thetastar.protocols import Act, Augment, Batch, Clock, Field, Schema, Source, Split, Stream
@@ -69,7 +69,7 @@ class Wrapping(Stream):
 
 
 def default_augment(schema: Schema) -> tuple[Augment, ...]:
-    """Shift and noise for images, noise for vectors: changes that hardly ever change what an example is.
+    """Crop and noise for images, noise for vectors: changes that hardly ever change what an example is.
 
     Noise on a vector is a tenth of each entry's standard deviation in train, whatever its unit.
     """
@@ -77,4 +77,4 @@ def default_augment(schema: Schema) -> tuple[Augment, ...]:
         return (noise(std=tuple(NOISE * std for std in schema.input.std)),)
     fields = [schema.input] if isinstance(schema.input, Field) else schema.input.values()
     image = any(field.kind == "image" for field in fields)
-    return (shift(), noise()) if image else (noise(),)
+    return (crop(), noise()) if image else (noise(),)

@@ -1,0 +1,85 @@
+"""RandAugment: a few random changes of one magnitude."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Le
+from torch import Tensor
+
+from thetastar.functional.colour import adjusted
+from thetastar.functional.pictures import Draws, kept, of_images, on_some, planar
+from thetastar.functional.tones import equalised, posterised, sharpened, solarised, stretched
+from thetastar.functional.warping import mapping, warp
+from thetastar.protocols import Augment
+from thetastar.registry import Count
+
+__all__ = ["rand_augment"]
+
+KINDS = (
+    *("rotate", "shear_x", "shear_y", "translate_x", "translate_y"),  # one resampling
+    *("brightness", "contrast", "saturation"),  # in the order of functional.colour
+    *("sharpness", "solarise", "posterise", "autocontrast", "equalise", "identity"),
+)
+KIND = {name: number for number, name in enumerate(KINDS)}
+TRANSLATION = 150 / 331  # of the side at magnitude 30: 150 pixels of the paper's largest images
+
+
+class rand_augment(Augment):
+    """x ↦ T_n(… T₁(x)), each T uniform on 14 changes of one magnitude a = m / 30; every example draws its own.
+
+    Rotation by ± 30 a degrees; shear along either axis by ± 0.3 a; translation along either axis by ± 150/331 a of the
+    side; brightness, contrast, saturation and sharpness by factors 1 ± 0.9 a; solarise above 1 − a; posterise to
+    8 − 4 a bits, rounded; autocontrast, equalise and identity without magnitude. Signs are drawn with equal chances.
+
+    Args:
+        n: changes of each example, one after the other.
+        m: their magnitude, in [0, 30].
+
+    Shapes: (batch, channels, height, width) → the same.
+
+    Source: Cubuk, Zoph, Shlens and Le 2020, RandAugment: practical automated data augmentation with a reduced search
+    space; ranges of its supplement on 31 levels.
+    """
+
+    def __init__(self, *, n: Count = 2, m: Annotated[float, Ge(0), Le(30)] = 9.0) -> None:
+        self.n, self.m = n, m
+
+    def __call__(self, x: Tensor, generator: Draws = None) -> Tensor:
+        y = planar(of_images(x, "rand_augment"))
+        for _ in range(self.n):
+            kind = torch.randint(len(KINDS), (len(x),), generator=generator, device=x.device)
+            sign = torch.randint(2, (len(x),), generator=generator, device=x.device).mul_(2).sub_(1)
+            y = self.changed(y, kind, sign.float())
+        return kept(y, x)
+
+    def changed(self, x: Tensor, kind: Tensor, sign: Tensor) -> Tensor:
+        """Each example by the change of its own `kind` (batch,), a number in KINDS, with its sign (batch,) ± 1."""
+        amount = self.m / 30
+        factor = 1 + 0.9 * amount * sign
+        level = torch.full_like(sign, 1 - amount)
+        bits = torch.full_like(sign, 8 - round(4 * amount))
+        x = on_some(x, kind <= KIND["translate_y"], warp, self.matrix(x, kind, sign * amount))
+        of_colour = (kind >= KIND["brightness"]) & (kind <= KIND["saturation"])
+        x = on_some(x, of_colour, adjusted, kind - KIND["brightness"], factor)
+        x = on_some(x, kind == KIND["sharpness"], sharpened, factor)
+        x = on_some(x, kind == KIND["solarise"], solarised, level)
+        x = on_some(x, kind == KIND["posterise"], posterised, bits)
+        x = on_some(x, kind == KIND["autocontrast"], stretched)
+        return on_some(x, kind == KIND["equalise"], equalised)
+
+    def matrix(self, x: Tensor, kind: Tensor, amount: Tensor) -> Tensor:
+        """(batch, 2, 3) of the geometric kinds."""
+        height, width = x.shape[2:]
+        largest = {
+            "rotate": math.radians(30),
+            "shear_x": 0.3,
+            "shear_y": 0.3,
+            "translate_x": TRANSLATION * width,
+            "translate_y": TRANSLATION * height,
+        }
+        by = {name: amount * most * (kind == KIND[name]) for name, most in largest.items()}
+        ones = torch.ones_like(amount)
+        return mapping(by["rotate"], by["translate_x"], by["translate_y"], ones, by["shear_x"], by["shear_y"])
