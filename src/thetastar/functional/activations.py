@@ -48,7 +48,7 @@ def prelu(x: Tensor, slope: Tensor | float = 0.25) -> Tensor:
 
     Source: He, Zhang, Ren and Sun 2015, Delving deep into rectifiers.
     """
-    return torch.where(x > 0, x, slope * x)
+    return F.prelu(x, torch.as_tensor(slope, dtype=x.dtype, device=x.device).reshape(1))
 
 
 def prelu_derivative(x: Tensor, slope: Tensor | float = 0.25) -> Tensor:
@@ -191,7 +191,9 @@ def hardswish_derivative(x: Tensor) -> Tensor:
 
 
 def identity(x: Tensor) -> Tensor:
-    """x: layers without anything between them are one linear map.
+    """x.
+
+    Layers with nothing between them are one linear map.
 
     Source: Rosenblatt 1958, The perceptron.
     """
