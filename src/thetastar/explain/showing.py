@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def write_figure(shown: Shown, place: Path) -> None:
 
         content = vl_convert.svg_to_png(shown.figure, scale=2)
     elif place.suffix.lower() == ".html":
-        page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{shown.label}</title>{shown.figure}</html>"
+        head = "<meta charset='utf-8'><meta name='color-scheme' content='light dark'>"
+        page = f"<!doctype html><html lang='en'>{head}<title>{escape(shown.label)}</title>{shown.figure}</html>"
         content = page.encode()
     else:
         content = shown.figure.encode()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thetastar.terminal.failures import guarded
-from thetastar.terminal.options import Json
+from thetastar.terminal.options import Json, RunFolder, With
 
 if TYPE_CHECKING:
     from thetastar.explain.showing import Shown
@@ -71,3 +71,37 @@ def topic(
     for topic, about in known.items():
         made.add_row(topic, about)
     console.show(made)
+
+
+@app.command()
+@guarded
+def run(
+    folder: RunFolder,
+    what: Annotated[str | None, typer.Argument(metavar="WHAT", help="landscape or critical.")] = None,
+    others: Annotated[list[Path] | None, typer.Argument(metavar="RUN…", help="More runs beside it.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=2, help="Of the training split at most; 500 for landscape, 2,000 for critical.")
+    ] = None,
+    grid: Annotated[int, typer.Option(min=3, help="Places along each axis of a landscape.")] = 25,
+    out: Out = None,
+    files: With = None,
+    as_json: Json = False,
+) -> None:
+    """See where training came to rest: the loss around it, and what kind of point it is.
+
+    \b
+    landscape   the loss along random directions, and in the plane of the path that training took
+    critical    gradient, curvature, and the verdict: minimum, maximum, saddle or not critical
+
+    \b
+    Examples:
+      theta explain run runs/digits-mlp-1 critical
+      theta explain run runs/digits-mlp-1 landscape --out landscape.svg
+      theta explain run runs/digits-mlp-1 landscape runs/digits-cnn-1 --out both.html
+    """
+    from thetastar.terminal import running
+    from thetastar.terminal.words import include
+
+    include(files or [])
+    asked = running.Asked([folder, *(others or [])], what, examples, grid)
+    tell(running.explained(asked), out, as_json)

@@ -1,0 +1,58 @@
+"""`theta explain run`: finished runs, looked at from inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thetastar.errors import UserError, nearest
+from thetastar.terminal.console import aside
+
+if TYPE_CHECKING:
+    from thetastar.explain.showing import Shown
+
+WHAT = ("landscape", "critical")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of the command."""
+
+    places: Sequence[Path]
+    what: str | None
+    examples: int | None
+    grid: int
+
+
+def explained(asked: Asked) -> Shown:
+    """What is asked for, computed under a progress bar."""
+    if asked.what is None:
+        do = f"write for example theta explain run {asked.places[0]} critical"
+        raise UserError("theta explain run without WHAT", " or ".join(WHAT), do)
+    if asked.what not in WHAT:
+        raise UserError(f"theta explain run: unknown '{asked.what}'", " or ".join(WHAT), nearest(asked.what, WHAT))
+    if asked.what == "critical" and len(asked.places) > 1:
+        raise UserError(f"critical of {len(asked.places)} runs", "one run", "ask for one after the other")
+    from thetastar.explain import critical, landscape
+    from thetastar.hardware import choose_device
+    from thetastar.star import load
+    from thetastar.terminal.progress import Bar
+    from thetastar.terminal.training import single
+
+    stars = [load(single(place)) for place in asked.places]
+    for star in stars:
+        star.program.to(choose_device(star.recipe.engine["device"]))
+    with Bar(aside(), asked.what, counts=False) as bar:
+        if asked.what == "critical":
+            return critical.show(stars[0], asked.examples, bar)
+        return landscape.show(dict(zip(named(asked.places), stars, strict=True)), asked.examples, asked.grid, bar)
+
+
+def named(places: Sequence[Path]) -> list[str]:
+    """The folders' own names, or whole paths where two are the same."""
+    short, whole = [place.name for place in places], [str(place) for place in places]
+    if len(set(whole)) < len(whole):
+        raise UserError(f"{max(whole, key=whole.count)} twice", "every run once", "leave one out")
+    return short if len(set(short)) == len(short) else whole
