@@ -58,6 +58,7 @@ def test_saturation(facts: dict[str, dict[str, Any]]) -> None:
         "softplus": (math.log(0.01 / 0.99), None),
         "hardswish": (-3, None),
     }
+    assert facts["relu"]["flat_below"] == 0
     for name, (below, above) in places.items():
         fact = facts[name]
         assert fact["flat_below"] == (None if below is None else pytest.approx(below, abs=0.011)), name

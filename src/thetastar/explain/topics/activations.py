@@ -98,8 +98,8 @@ def facts_of(name: str, activation: Activation, cost: float) -> Facts:
         least=-math.inf if low < -1e3 else min(low, y.min().item()),
         largest=math.inf if high > 1e3 else max(high, y.max().item()),
         steepest=slope.max().item(),
-        flat_below=round(x[first].item(), 2) if first else None,
-        flat_above=round(x[last].item(), 2) if last < len(x) - 1 else None,
+        flat_below=round(x[first - 1].item(), 2) if first else None,
+        flat_above=round(x[last + 1].item(), 2) if last < len(x) - 1 else None,
         mean=torch.trapezoid(y * density, x).item(),
         cost=cost,
     )
