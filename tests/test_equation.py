@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import thetastar as ts
-from thetastar import equation, resume
+from thetastar import equation, registry, resume
 from thetastar.defaults import completed, open_stream
 from thetastar.errors import UserError
-from thetastar.protocols import Clock
+from thetastar.protocols import Aux, Clock, Move
 from thetastar.recipe import Recipe
 from thetastar.run import Run
 from thetastar.selection import Best
@@ -101,11 +101,18 @@ def test_accumulation_equals_the_large_batch(rows: int, balanced: str) -> None:
         torch.testing.assert_close(one[key], other[key], rtol=1e-4, atol=1e-6)
 
 
+RULES = sorted(registry.entries("algorithms"))
+SMALL = {"name": "mlp", "norm": "batch", "widths": [16]}
+
+
 @pytest.mark.shows("O4")
-@pytest.mark.parametrize("model", [{"name": "mlp", "norm": "batch", "widths": [16]}, "cnn"])
-def test_a_planted_infinity_costs_one_step_and_is_named(tmp_path: Path, model) -> None:
+@pytest.mark.parametrize(("model", "rule"), [("cnn", "sgd"), *((SMALL, rule) for rule in RULES)])
+def test_a_planted_infinity_costs_one_step_and_is_named(tmp_path: Path, model, rule: str) -> None:
+    if rule == "newton":  # its Hessian is for small nets
+        model = {**SMALL, "widths": [4]}
+    algorithm = {"name": "sgd", "lr": 0.05} if rule == "sgd" else rule
     stream = open_stream({"name": "bars", "batch_size": 32})
-    clean = equation.fit(recipe(model=model), stream=copy.deepcopy(stream))
+    clean = equation.fit(recipe(model=model, algorithm=algorithm), stream=copy.deepcopy(stream))
     row = int(next(stream.batches("train", Clock(3)))["index"][5])
     stream.columns["input"][row] = math.inf
     said: list[str] = []
@@ -115,13 +122,43 @@ def test_a_planted_infinity_costs_one_step_and_is_named(tmp_path: Path, model) -
             said.append(line)
 
     run = Run.create(tmp_path / "run")
-    outcome = equation.fit(recipe(model=model, budget={"epochs": 8}), run=run, stream=stream, watch=Ear())
+    asked = recipe(model=model, algorithm=algorithm, budget={"epochs": 8})
+    outcome = equation.fit(asked, run=run, stream=stream, watch=Ear())
     assert all(torch.isfinite(value).all() for value in weights(outcome).values())
     skipped = [step for line in run.trace() for step in line.get("skipped", [])]
     assert len(skipped) == 8, "the bad row is met once an epoch"
     assert str(row) in said[0] or "…" in said[0]
     assert "not finite" in said[0]
     assert outcome.values["accuracy"] >= clean.values["accuracy"] - 0.15
+
+
+@pytest.mark.shows("O4")
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_a_step_that_is_not_taken_leaves_weights_and_state_to_the_bit(rule: str, bad: float) -> None:
+    """Three good steps, a bad one, then the next good one is what it would have been without the bad one."""
+    draws = torch.Generator().manual_seed(0)
+    start = [torch.randn(4, 3, generator=draws), torch.randn(4, generator=draws)]
+    x = torch.randn(8, 3, generator=draws)
+
+    def trained(factors: list[float]) -> tuple[list[torch.Tensor], list[bool]]:
+        matrix, vector = (torch.nn.Parameter(part.clone()) for part in start)
+        move = Move("loss", {"f.matrix": matrix, "f.vector": vector})
+        algorithm = registry.build("algorithms", rule)
+        algorithm.schedule = None  # the clock stands still where no step is taken
+        state, taken = algorithm.init(move), []
+        for factor in factors:
+
+            def loss(batch, part: int, factor: float = factor) -> tuple[torch.Tensor, Aux]:
+                return factor * (x @ matrix.T + vector).square().mean() + 0.1 * matrix.pow(4).sum(), Aux()
+
+            taken.append(bool(algorithm.update(move, loss, [{"input": x}], state, Clock(0, 0, 9)).finite))
+        return [matrix.detach(), vector.detach()], taken
+
+    one, taken = trained([1.0, 1.0, 1.0, bad, 1.0])
+    other, _ = trained([1.0, 1.0, 1.0, 1.0])
+    assert taken == [True, True, True, False, True]
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_early_stopping_restores_the_best_weights_and_names_the_epoch() -> None:
