@@ -9,71 +9,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from thetastar import equation, registry
+from thetastar import registry
 from thetastar.errors import UserError
 from thetastar.functional.jsonable import strict
 from thetastar.functional.keys import mix
 from thetastar.outcome import Outcome
 from thetastar.outer.folder import read
+from thetastar.outer.spaces import Space, active, spaces, with_values
 from thetastar.protocols import Stream
 from thetastar.recipe import Recipe
 from thetastar.snapshot import write_atomic
-
-Distribution = Any  # optuna's, imported only where something is tuned
-
-
-@dataclass(frozen=True)
-class Space:
-    """Where one argument is searched; `value` turns what was drawn into the argument."""
-
-    distribution: Distribution
-    value: Callable[[Any], Any] = lambda drawn: drawn
-
-
-def space_of(name: str, default: Any, stream: Stream) -> Space | None:
-    """The space of an argument by its name, log-scaled where size is what matters; None where it is left alone."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    most = max(stream.size("train"), 2)
-    if name in ("lr", "learning_rate"):
-        return Space(FloatDistribution(default / 10, default * 10, log=True))
-    if name == "weight_decay":
-        return Space(FloatDistribution(1e-5, 0.3, log=True))
-    if name == "dropout":
-        return Space(FloatDistribution(0.0, 0.5))
-    if name == "widths" and default:
-        return Space(
-            CategoricalDistribution((0.25, 0.5, 1.0, 2.0)), lambda share: [max(4, round(w * share)) for w in default]
-        )
-    if name == "k":
-        return Space(IntDistribution(1, min(50, most // 2), log=True))
-    if name == "leaves":
-        return Space(IntDistribution(4, 128, log=True))
-    if name == "min_leaf":
-        return Space(IntDistribution(1, max(2, min(100, most // 10)), log=True))
-    if name == "max_features":
-        return Space(CategoricalDistribution(("sqrt", "log2", "all")))
-    if name in ("l2", "ridge"):
-        return Space(FloatDistribution(1e-3, 1e3, log=True))
-    return None
-
-
-def spaces(recipe: Recipe, stream: Stream) -> dict[str, Space]:
-    """What is searched of a complete recipe, by path: {"algorithm.lr": …}. No algorithm where nothing is stepped."""
-    program = equation.assemble(recipe, stream.schema)
-    letters = ["model", "method", *(["algorithm"] if program.method.moves(program.f) else [])]
-    found: dict[str, Space] = {}
-    for letter in letters:
-        for name, default in getattr(recipe, letter).items():
-            space = space_of(name, default, stream)
-            if space is not None:
-                found[f"{letter}.{name}"] = space
-    return found
 
 
 @dataclass
@@ -88,14 +39,6 @@ class Tuned:
 
     def apply(self, recipe: Recipe) -> Recipe:
         return with_values(recipe, self.best)
-
-
-def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with some arguments replaced, by path."""
-    for path, value in values.items():
-        letter, name = path.split(".")
-        recipe = recipe.replace(**{letter: {**getattr(recipe, letter), name: value}})
-    return recipe
 
 
 def tune(recipe: Recipe, stream: Stream, trials: int, file: Path, fit: Callable[[Recipe, int], Outcome]) -> Tuned:
@@ -118,8 +61,8 @@ def tune(recipe: Recipe, stream: Stream, trials: int, file: Path, fit: Callable[
     count = trials if searched else 1
     while len(done) < count:
         number = len(done)
-        drawn = propose(searched, done, number, higher) if number else {}
-        values = {path: searched[path].value(draw) for path, draw in drawn.items()}
+        drawn = propose(searched, done, number, higher) if number else starts(searched)
+        values = values_of(searched, drawn) if number else {}
         outcome = fit(with_values(recipe, values), number)
         done.append({"drawn": drawn, "values": values, "value": outcome.values[measure]})
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -129,20 +72,69 @@ def tune(recipe: Recipe, stream: Stream, trials: int, file: Path, fit: Callable[
     return Tuned(len(done), list(searched), done[best]["values"], done[best]["value"], done[0]["value"])
 
 
-def propose(searched: Mapping[str, Space], done: list[dict[str, Any]], number: int, higher: bool) -> dict[str, Any]:
-    """The next draw: a function of what was tried and of its number, so a continued search is the same search."""
+def starts(searched: Mapping[str, Space]) -> dict[str, Any]:
+    """The default as a draw, without what lies outside its space: what it scored guides the search too."""
+    drawn = {label: space.start for label, space in searched.items() if space.start is not None}
+    return {label: drawn[label] for label in active(searched, drawn) if label in drawn}
+
+
+def values_of(searched: Mapping[str, Space], drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by path, as drawn."""
+    return {searched[label].path: searched[label].value(draw) for label, draw in drawn.items()}
+
+
+def propose(
+    searched: Mapping[str, Space],
+    done: Sequence[Mapping[str, Any]],
+    number: int,
+    higher: bool,
+    *,
+    seed: int = 0,
+    sampler: Literal["tpe", "random"] = "tpe",
+) -> dict[str, Any]:
+    """The next draw: a function of what was tried, its number and the seed, so a continued search is the same search.
+
+    Args:
+        done: {"drawn", "value"} of what was tried; {"curve"} beside them where a trial was pruned; {"running": True}
+            where it is under way, and is taken for a bad one, so that two at a time differ.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=mix("tune", number) % 2**32, n_startup_trials=5)
-    study = optuna.create_study(direction="maximize" if higher else "minimize", sampler=sampler)
-    distributions = {path: space.distribution for path, space in searched.items()}
-    for trial in done:
-        if trial["drawn"] and usable(trial["value"]):
-            study.add_trial(
-                optuna.trial.create_trial(params=trial["drawn"], distributions=distributions, value=trial["value"])
+    key = mix("tune", seed, number) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        chosen: Any = (
+            optuna.samplers.RandomSampler(seed=key)
+            if sampler == "random"
+            else optuna.samplers.TPESampler(
+                seed=key, n_startup_trials=5, multivariate=True, group=True, constant_liar=True
             )
-    return dict(study.ask(distributions).params)
+        )
+    study = optuna.create_study(direction="maximize" if higher else "minimize", sampler=chosen)
+    for trial in done:
+        if state := known(trial):
+            distributions = {label: searched[label].distribution for label in trial["drawn"]}
+            study.add_trial(optuna.trial.create_trial(params=trial["drawn"], distributions=distributions, **state))
+    drawn: dict[str, Any] = {}
+    trial = study.ask()
+    while left := [label for label in active(searched, drawn) if label not in drawn]:
+        drawn[left[0]] = searched[left[0]].draw(trial, left[0])
+    return drawn
+
+
+def known(trial: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a trial tells the sampler; None where that is nothing."""
+    from optuna.trial import TrialState
+
+    if not trial["drawn"]:
+        return None
+    if trial.get("running"):
+        return {"state": TrialState.RUNNING}
+    if usable(trial["value"]):
+        return {"state": TrialState.COMPLETE, "value": trial["value"]}
+    seen = {round(1000 * share): value for share, value in trial.get("curve") or [] if usable(value)}
+    return {"state": TrialState.PRUNED, "intermediate_values": seen} if seen else None
 
 
 def usable(value: float | None) -> bool:
