@@ -301,3 +301,4 @@ def describe(row: Row, trials: list[Trial]) -> None:
     row.predict_ms = mean([t.cost.get("predict_ms") for t in trials])
     row.memory = max((t.cost["memory"] for t in trials if t.cost.get("memory") is not None), default=None)
     row.curves = [t.curve for t in trials]
+    row.losses = [t.losses for t in trials]

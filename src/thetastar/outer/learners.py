@@ -60,17 +60,26 @@ def gather(
     recipes: Sequence[Any] | None,
     overrides: Sequence[str],
 ) -> list[Learner]:
-    """Every model with every method, then the recipes; each with the data, measures and budget of `base`."""
+    """Every model with every method, then the recipes; each with the data, measures and budget of `base`.
+
+    Recipes that leave the model open take part with every model that is named, and then those do not without them.
+    """
     partial: list[tuple[str, Recipe]] = []
-    if models or methods or not recipes:
+    given = [_from_recipe(recipe, base) for recipe in recipes or []]
+    open_ones = models and not methods and any(recipe.model is None for _, recipe in given)
+    if (models and not open_ones) or methods or not recipes:
         if not models:
             models = [default_model(stream.schema)] if methods else default_models(stream.schema)
         for model in models:
             for method in methods or [None]:
                 name = _name(model) if method is None else f"{_name(model)}+{_name(method)}"
                 partial.append((name, base.replace(model=model, method=method)))
-    for recipe in recipes or []:
-        partial.append(_from_recipe(recipe, base))
+    for name, recipe in given:
+        if recipe.model is not None or not open_ones:
+            partial.append((name, recipe))
+            continue
+        for model in models or []:
+            partial.append((name if len(models or []) == 1 else f"{_name(model)}+{name}", recipe.replace(model=model)))
     names = _distinct([name for name, _ in partial])
     learners: list[Learner] = []
     for name, (_, recipe) in zip(names, partial, strict=True):

@@ -32,6 +32,7 @@ class Trial:
     noisy: float | None
     cost: dict[str, Any]
     curve: list[list[float]]
+    losses: list[list[float]]
 
 
 def train_trial(recipe: Recipe, path: Path, stream: Stream, watch: Watch) -> None:
@@ -79,6 +80,7 @@ def load_trial(path: Path, measures: Sequence[Mapping[str, Any]]) -> Trial:
         run.read_json("robustness.json").get(primary),
         cost,
         curve_of(run, primary),
+        [[row["step"], row["seconds"], row["loss"]] for row in run.trace() if row.get("loss") is not None],
     )
 
 

@@ -80,6 +80,9 @@ class Row:
     curves: list[list[list[float]]] = field(
         default_factory=list[list[list[float]]]
     )  # a seed: [[step, value on valid], …]
+    losses: list[list[list[float]]] = field(
+        default_factory=list[list[list[float]]]
+    )  # a seed: [[step, seconds, mean training loss of an epoch], …]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from thetastar.outer import wording
 from thetastar.outer.evidence import Evidence
 from thetastar.outer.verdict import Row, Verdict
+from thetastar.recipe import Recipe
 from thetastar.report import facts, page
 from thetastar.report.calibration import calibration
 from thetastar.report.confusion import confusions
@@ -14,6 +16,7 @@ from thetastar.report.cost import Point, cost
 from thetastar.report.curves import curves
 from thetastar.report.errors import errors
 from thetastar.report.learners import learners
+from thetastar.report.losses import losses
 from thetastar.report.page import Page, Section
 from thetastar.report.pairs import pairs
 from thetastar.report.predictions import predictions
@@ -58,11 +61,19 @@ def sections(verdict: Verdict) -> list[Section]:
     drawn = {row.name: row.curves for row in ranked if any(row.curves)}
     if drawn:
         found.append(curves(drawn, q.measure, [row.name for row in ranked if row.name not in drawn]))
+    if same_method(ranked):
+        found.append(losses({row.name: row.losses for row in ranked if any(row.losses)}))
     found += answers(verdict.evidence, [row.name for row in ranked])
     found.append(cost([point(row, row is ranked[0]) for row in ranked], q.measure))
     found += [facts.terms(verdict), facts.limits(verdict)]
     found += [facts.recipes([(row.name, row.recipe) for row in verdict.rows]), facts.provenance(verdict.provenance)]
     return [each for each in found if each is not None]
+
+
+def same_method(rows: Sequence[Row]) -> bool:
+    """Whether training losses are the same quantity: several learners with steps, one method."""
+    stepped = [row for row in rows if any(row.losses)]
+    return len(stepped) > 1 and len({str(Recipe.from_yaml(row.recipe).method) for row in stepped}) == 1
 
 
 def answers(evidence: Evidence | None, names: list[str]) -> list[Section | None]:

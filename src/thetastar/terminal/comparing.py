@@ -14,7 +14,7 @@ from thetastar.errors import UserError
 from thetastar.recipe import Recipe
 from thetastar.terminal.console import aside, print_json, room, show
 from thetastar.terminal.failures import INTERRUPTED, fail
-from thetastar.terminal.words import Choices, agree, recipe_file, split, with_answers
+from thetastar.terminal.words import Choices, agree, recipe_files, split, with_answers
 
 if TYPE_CHECKING:
     from thetastar.outer.verdict import Verdict
@@ -59,7 +59,7 @@ def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | No
             spec,
             terms.models or None,
             methods=terms.methods or None,
-            recipes=[str(recipe_file(Path(recipe))) for recipe in terms.recipes] or None,
+            recipes=[str(file) for recipe in terms.recipes for file in recipe_files(Path(recipe))] or None,
             seeds=terms.seeds,
             resplit=terms.resplit,
             budget=choices.budget or Recipe(data=None).override(about_budget).budget or None,

@@ -36,7 +36,9 @@ def entries(folder: str) -> list[Entry]:
 
 
 def _comment(recipe: Path) -> str:
-    """The first line of a recipe says what it is for."""
+    """The first line of a recipe says what it is for; of a set, what it holds."""
+    if recipe.is_dir():
+        return f"All of {', '.join(path.stem for path in sorted(recipe.glob('*.yaml')))}, for theta compare --recipes"
     return recipe.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
 
 

@@ -151,16 +151,31 @@ def with_answers(data: Any, choices: Choices) -> Any:
 
 def recipe_file(path: Path) -> Path:
     """A recipe by path, or a shipped one by name."""
-    if path.exists() or path.suffix or len(path.parts) > 1:
-        return path
-    known = shipped()
-    if path.name in known:
-        return known[path.name]
-    raise UserError(f"unknown recipe '{path}'", "a YAML file or a shipped recipe", nearest(path.name, known))
+    found = recipe_files(path)
+    if len(found) != 1:
+        raise UserError(f"{path} is a set of {len(found)} recipes", "one recipe", f"for example {found[0]}")
+    return found[0]
+
+
+def recipe_files(path: Path) -> list[Path]:
+    """One recipe, or all of a folder: by path, or shipped ones by name."""
+    if not path.exists() and not path.suffix and not path.is_absolute():
+        known = shipped()
+        if path.as_posix() not in known:
+            raise UserError(f"unknown recipe '{path}'", "YAML or a shipped recipe", nearest(path.as_posix(), known))
+        path = known[path.as_posix()]
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.yaml"))
+    if not found:
+        raise UserError(f"{path} holds no recipes", "a folder of .yaml files", "check the path")
+    return found
 
 
 def shipped() -> dict[str, Path]:
-    """The recipes that come with the package: beside it when installed, at the root of a source tree."""
+    """What comes with the package, recipes and sets of them: beside it when installed, at the root of a source tree."""
     inside, beside = registry.root / "recipes", registry.root.parents[1] / "recipes"
     folder = inside if inside.is_dir() else beside
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    sets = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
+    inner = sorted(folder.rglob("*.yaml"))
+    return {**{path.relative_to(folder).with_suffix("").as_posix(): path for path in inner}, **sets}

@@ -1,0 +1,73 @@
+"""How fast the training loss falls: against steps, and against seconds of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thetastar.outer import wording
+from thetastar.report.charts import ACCENT, SOFT, Spec, apart, fitted, responsive
+from thetastar.report.curves import DASHES
+from thetastar.report.page import Section, section
+
+Losses = Sequence[Sequence[float]]  # [[step, seconds, mean training loss of an epoch], …]
+HEIGHT = 340
+ACROSS = {"step": "training step", "seconds": "seconds of training"}
+
+
+def losses(found: Mapping[str, Sequence[Losses]]) -> Section:
+    """Two charts of the same losses; the learner that ends lowest is in colour."""
+    lines = {wording.spoken(name): mean(seeds) for name, seeds in found.items()}
+    lines = dict(sorted(lines.items(), key=lambda item: item[1][-1]["loss"]))
+    ends = ", ".join(f"{name} ends at {rows[-1]['loss']:.3g}" for name, rows in lines.items())
+    panels = [
+        {"name": title, "drawing": responsive(lambda width, by=by: chart(lines, by, width), f"{title}: {ends}")}
+        for by, title in (("step", "Training loss against steps"), ("seconds", "Training loss against seconds"))
+    ]
+    return section("losses", "Training loss", panels=panels, seeds=max(len(seeds) for seeds in found.values()))
+
+
+def mean(seeds: Sequence[Losses]) -> list[dict[str, float]]:
+    """Geometric mean of the losses and mean of the seconds at each epoch that every seed reached."""
+    epochs = min(len(seed) for seed in seeds if seed)
+    values = np.array([seed[:epochs] for seed in seeds if seed], dtype=float)  # (seeds, epochs, 3)
+    values = np.where(np.isfinite(values), values, np.nan)
+    together = np.exp(np.log(values[..., 2].clip(min=1e-12)).mean(0))
+    rows = zip(values[0, :, 0], values[..., 1].mean(0), together, strict=True)
+    return [{"step": step, "seconds": seconds, "loss": loss} for step, seconds, loss in rows if math.isfinite(loss)]
+
+
+def chart(lines: Mapping[str, Sequence[Mapping[str, float]]], by: str, width: int) -> Spec:
+    names = list(lines)
+    values: list[dict[str, Any]] = [
+        {"name": name, "first": name == names[0], **row} for name, rows in lines.items() for row in rows
+    ]
+    low, high = (limit(row["loss"] for row in values) for limit in (min, max))
+    last = max(row[by] for row in values)
+    room = math.log(high / low) or 1.0
+    heights = [math.log(rows[-1]["loss"] / low) / room * (HEIGHT - 60) for rows in lines.values()]
+    labels = [
+        {"name": name, "first": name == names[0], by: last, "loss": low * math.exp(place / (HEIGHT - 60) * room)}
+        for name, place in zip(names, apart(heights, 15), strict=True)
+    ]
+    colour = {"condition": {"test": "datum.first", "value": ACCENT}, "value": SOFT}
+    dash = {"field": "name", "type": "nominal", "legend": None,
+            "scale": {"domain": names, "range": [DASHES[n % len(DASHES)] for n in range(len(names))]}}  # fmt: skip
+    x = {"field": by, "type": "quantitative", "title": ACROSS[by], "scale": {"domain": [0, last], "nice": False},
+         "axis": {"grid": False, "tickCount": 5}}  # fmt: skip
+    y = {"field": "loss", "type": "quantitative", "title": "training loss",
+         "scale": {"type": "log", "domain": [low * 0.95, high * 1.05], "nice": False},
+         "axis": {"tickCount": 5, "format": "~g"}}  # fmt: skip
+    return {
+        **fitted(width, HEIGHT, right=14 + round(6.7 * max(map(len, names)))),
+        "data": {"values": values},
+        "encoding": {"x": x, "y": y, "color": colour, "detail": {"field": "name", "type": "nominal"}},
+        "layer": [
+            {"mark": {"type": "line", "strokeWidth": 2, "strokeJoin": "round"}, "encoding": {"strokeDash": dash}},
+            {"data": {"values": labels}, "mark": {"type": "text", "align": "left", "dx": 7, "baseline": "middle"},
+             "encoding": {"text": {"field": "name"}}},
+        ],
+    }  # fmt: skip
