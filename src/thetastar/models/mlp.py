@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor, nn
 
 from thetastar.layers.activation import Activation, phi
 from thetastar.layers.dropout import Dropout
 from thetastar.layers.ends import Standardise, head, only_input
+from thetastar.layers.initialising import Init, initialise
+from thetastar.layers.normalising import Norm, normaliser
 from thetastar.protocols import Model, Schema
 from thetastar.registry import BelowOne, Count
 
@@ -22,8 +22,10 @@ class mlp(Model):
         schema: any input of one tensor (images are flattened) and any target.
         widths: hidden units of each layer, each ≥ 1; () is a linear model.
         activation: φ.
-        norm: normalisation before the activation.
+        norm: normalisation before the activation, over the batch, over the units, or over groups of units.
+        groups: of "group", a divisor of every width.
         dropout: share of hidden units dropped in training, in [0, 1).
+        init: how weights are drawn; "auto" goes by activation and depth.
 
     Shapes: (batch, …) → (batch, outputs).
 
@@ -36,8 +38,10 @@ class mlp(Model):
         *,
         widths: tuple[Count, ...] = (512, 256),
         activation: Activation = "relu",
-        norm: Literal["batch", "layer"] | None = None,
+        norm: Norm | None = None,
+        groups: Count = 8,
         dropout: BelowOne = 0.0,
+        init: Init = "auto",
     ) -> None:
         super().__init__()
         field = only_input(schema, "mlp")
@@ -49,7 +53,7 @@ class mlp(Model):
         for width in widths:
             layers.append(nn.Linear(size, width))
             if norm:
-                layers.append(nn.BatchNorm1d(width) if norm == "batch" else nn.LayerNorm(width))
+                layers.append(normaliser(norm, width, groups))
             layers.append(phi(activation))
             if dropout:
                 layers.append(Dropout(dropout))
@@ -57,6 +61,7 @@ class mlp(Model):
         self.hidden = nn.Sequential(*layers)
         self.width = size
         self.head = head(size, schema)
+        initialise(self.hidden, self.head, init, activation)
 
     def features(self, x: Tensor) -> Tensor:
         return self.hidden(self.standardise(x).flatten(1))
