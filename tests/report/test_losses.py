@@ -10,7 +10,7 @@ import pytest
 from thetastar.cli import main
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
-from thetastar.report.losses import mean
+from thetastar.report.losses import mean, reaching
 from thetastar.terminal.words import recipe_file, recipe_files
 
 NAMES = ["adadelta", "adagrad", "adam", "adamw", "gradient_descent", "momentum", "muon", "nesterov", "rmsprop", "sgd"]
@@ -50,6 +50,12 @@ def test_the_mean_is_geometric_over_the_epochs_that_every_seed_reached() -> None
     assert [row["seconds"] for row in rows] == [2.0, 3.0]
     assert [row["step"] for row in rows] == [10, 20]
     assert [row["step"] for row in mean([[[10, 1.0, 4.0], [20, 2.0, np.nan]]])] == [10]
+
+
+def test_time_to_a_loss_is_that_of_the_first_epoch_that_has_it() -> None:
+    rows = mean([[[10, 1.0, 4.0], [20, 2.5, 1.0], [30, 4.0, 2.0]]])
+    assert reaching(rows, 2.0) == ("20", "2.5 s")
+    assert reaching(rows, 0.5) == ("–", "–")
 
 
 def test_sets_are_found_by_name_and_a_single_recipe_is_asked_for_where_one_is_wanted() -> None:

@@ -27,7 +27,21 @@ def losses(found: Mapping[str, Sequence[Losses]]) -> Section:
         {"name": title, "drawing": responsive(lambda width, by=by: chart(lines, by, width), f"{title}: {ends}")}
         for by, title in (("step", "Training loss against steps"), ("seconds", "Training loss against seconds"))
     ]
-    return section("losses", "Training loss", panels=panels, seeds=max(len(seeds) for seeds in found.values()))
+    aim = float(np.median([rows[-1]["loss"] for rows in lines.values()]))
+    return section(
+        "losses",
+        "Training loss",
+        panels=panels,
+        seeds=max(len(seeds) for seeds in found.values()),
+        aim=wording.figure(aim, 3),
+        reached=[(name, reaching(rows, aim)) for name, rows in lines.items()],
+    )
+
+
+def reaching(rows: Sequence[Mapping[str, float]], aim: float) -> tuple[str, str]:
+    """Steps and seconds after which the loss of an epoch is no higher than `aim`."""
+    first = next((row for row in rows if row["loss"] <= aim), None)
+    return ("–", "–") if first is None else (f"{first['step']:,.0f}", f"{wording.figure(first['seconds'], 2)} s")
 
 
 def mean(seeds: Sequence[Losses]) -> list[dict[str, float]]:
@@ -56,8 +70,10 @@ def chart(lines: Mapping[str, Sequence[Mapping[str, float]]], by: str, width: in
     colour = {"condition": {"test": "datum.first", "value": ACCENT}, "value": SOFT}
     dash = {"field": "name", "type": "nominal", "legend": None,
             "scale": {"domain": names, "range": [DASHES[n % len(DASHES)] for n in range(len(names))]}}  # fmt: skip
-    x = {"field": by, "type": "quantitative", "title": ACROSS[by], "scale": {"domain": [0, last], "nice": False},
-         "axis": {"grid": False, "tickCount": 5}}  # fmt: skip
+    early = min(max(row[by], 1e-3) for row in values)
+    scale = {"domain": [0, last]} if by == "step" else {"type": "log", "domain": [early, last]}
+    x = {"field": by, "type": "quantitative", "title": ACROSS[by], "scale": {**scale, "nice": False},
+         "axis": {"grid": False, "tickCount": 5, "format": ",~r"}}  # fmt: skip
     y = {"field": "loss", "type": "quantitative", "title": "training loss",
          "scale": {"type": "log", "domain": [low * 0.95, high * 1.05], "nice": False},
          "axis": {"tickCount": 5, "format": "~g"}}  # fmt: skip
