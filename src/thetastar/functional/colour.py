@@ -8,7 +8,6 @@ from torch import Tensor
 from thetastar.functional.pictures import each
 
 BRIGHTNESS, CONTRAST, SATURATION = range(3)
-SECTORS = ((3, 1, -1), (2, -1, 2), (4, -1, 2))  # of red, green and blue: centre, sign and offset in `turned`
 
 
 def luma(x: Tensor) -> Tensor:
@@ -22,27 +21,32 @@ def luma(x: Tensor) -> Tensor:
     return (red * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
 
-def adjusted(x: Tensor, what: Tensor, factor: Tensor) -> Tensor:
-    """clip(f x + (1 − f) g), where g is 0 for brightness, the image's mean luma for contrast, Y for saturation.
+def shares(what: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the image's mean luma and of each pixel's luma in `adjusted`: 1 − f for contrast, 1 − f for saturation."""
+    rest = 1 - factor
+    return rest * (what == CONTRAST), rest * (what == SATURATION)
+
+
+def adjusted(x: Tensor, factor: Tensor, mean: Tensor, grey: Tensor) -> Tensor:
+    """clip(f x + m Ȳ + g Y) with Y the luma: brightness is (f, 0, 0), contrast (f, 1 − f, 0), saturation (f, 0, 1 − f).
 
     Args:
-        what: (batch,) BRIGHTNESS, CONTRAST or SATURATION.
         factor: (batch,) f ≥ 0; 1 leaves an example as it is.
+        mean: (batch,) m.
+        grey: (batch,) g.
 
     Source: Haeberli and Voorhies 1994, Image processing by interpolation and extrapolation.
     """
-    f = each(factor, x)
-    grey = luma(x)
-    mean = grey.mean((2, 3), keepdim=True)
-    other = grey * ((1 - f) * each(what == SATURATION, x)) + mean * ((1 - f) * each(what == CONTRAST, x))
-    return torch.addcmul(other, x, f).clamp_(0, 1)
+    y = luma(x)
+    middle = y.mean((2, 3), keepdim=True).mul_(each(mean, x))
+    return torch.addcmul((y * each(grey, x)).add_(middle), x, each(factor, x)).clamp_(0, 1)
 
 
 def turned(x: Tensor, turn: Tensor) -> Tensor:
     """Hue + turn (a share of the circle), with value V = max and chroma C = max − min as they are.
 
-    The hue in sixths of the circle is h = ±(1 + (G + B − R − min) / C), with the sign of G − B; and back,
-    R = min + C clip(|h − 3| − 1), G = min + C clip(2 − |h − 2|), B = min + C clip(2 − |h − 4|).
+    In sixths of the circle the hue is h = ±(1 + (G + B − R − min) / C), with the sign of G − B; and back, with d the
+    distance of h + n on the circle to 0 and n = 3, 1, −1 for R, G, B, a channel is V − C clip(2 − d, 0, 1).
 
     Shapes: (batch, 3, height, width), turn (batch,) → the same; other numbers of channels have no hue and stay.
 
@@ -52,9 +56,10 @@ def turned(x: Tensor, turn: Tensor) -> Tensor:
         return x
     red, green, blue = x.split(1, 1)
     low = torch.minimum(torch.minimum(red, green), blue)
-    chroma = torch.maximum(torch.maximum(red, green), blue).sub_(low)
-    hue = (green + blue).sub_(red).sub_(low).div_(chroma.clamp_min(1e-6)).add_(1)  # greys: any, times a chroma of 0
+    high = torch.maximum(torch.maximum(red, green), blue)
+    chroma = high - low
+    hue = (green + blue).sub_(red).sub_(low).div_(chroma.clamp_min(1e-6)).add_(1)  # of greys any, times a chroma of 0
     hue = torch.copysign(hue, green - blue).add_(each(turn, x), alpha=6)
-    hue.sub_((hue / 6).floor_(), alpha=6)  # in [0, 6)
-    parts = [(hue - centre).abs_().mul_(sign).add_(offset) for centre, sign, offset in SECTORS]
-    return torch.cat(parts, 1).clamp_(0, 1).mul_(chroma).add_(low).clamp_(0, 1)
+    distance = hue + torch.arange(3, -2, -2, device=x.device).view(3, 1, 1)
+    distance.sub_((distance / 6).round_(), alpha=6).abs_()  # at most 3
+    return torch.addcmul(high.sub_(chroma, alpha=2), distance.clamp_(1, 2), chroma).clamp_(0, 1)

@@ -8,7 +8,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from thetastar.functional.colour import adjusted, turned
+from thetastar.functional.colour import adjusted, shares, turned
 from thetastar.functional.pictures import Draws, kept, of_images, on_some, planar, uniform
 from thetastar.protocols import Augment
 from thetastar.registry import NonNegative
@@ -46,18 +46,25 @@ class colour(Augment):
 
     def __call__(self, x: Tensor, generator: Draws = None) -> Tensor:
         y = planar(of_images(x, "colour"))
-        used = [kind for kind, amount in enumerate(self.amounts) if amount]
-        factors = [uniform(x, max(0.0, 1 - self.amounts[kind]), 1 + self.amounts[kind], generator) for kind in used]
-        order = uniform(x, 0.0, 1.0, generator, (len(used),)).argsort(1)  # (batch, used), each example its own
+        adjustments = self.adjustments(x, generator)
         turn = uniform(x, -self.hue, self.hue, generator)
         # hue comes with equal chances before any of the others or last, so every order of all is as likely
-        moment = torch.randint(len(used) + 1, (len(x),), generator=generator, device=x.device)
-        for place in range(len(used) + 1):
-            if self.hue and x.shape[1] == 3:
+        moment = torch.randint(len(adjustments) + 1, (len(x),), generator=generator, device=x.device)
+        for place, adjustment in enumerate([*adjustments, ()]):
+            if self.hue:
                 y = on_some(y, moment == place, turned, turn)
-            if place < len(used):
-                now = order[:, place]
-                factor = torch.stack(factors, 1).gather(1, now[:, None]).squeeze(1)
-                what = sum((kind * (now == number) for number, kind in enumerate(used)), torch.zeros_like(now))
-                y = adjusted(y, what, factor)
+            if adjustment:
+                y = adjusted(y, *adjustment)
         return kept(y, x)
+
+    def adjustments(self, x: Tensor, generator: Draws) -> list[tuple[Tensor, ...]]:
+        """Brightness, contrast and saturation in an order of each example's own: one after the other for `adjusted`."""
+        used = [(kind, amount) for kind, amount in enumerate(self.amounts) if amount]
+        if not used:
+            return []
+        factors = [uniform(x, max(0.0, 1 - amount), 1 + amount, generator) for _, amount in used]
+        order = uniform(x, 0.0, 1.0, generator, (len(used),)).argsort(1)  # (batch, used)
+        factor = torch.stack(factors, 1).gather(1, order)
+        what = torch.stack([torch.full_like(order[:, 0], kind) for kind, _ in used], 1).gather(1, order)
+        mean, grey = shares(what, factor)
+        return list(zip(factor.unbind(1), mean.unbind(1), grey.unbind(1), strict=True))

@@ -28,7 +28,7 @@ class erase(Augment):
         least: smallest share of the area, in [0, 1].
         most: largest share of the area, in [0, 1].
         aspect: largest width / height and height / width, ≥ 1.
-        fill: zeros, or values uniform on [0, 1].
+        fill: zeros, or values uniform on the 256 levels of [0, 1].
 
     Shapes: (batch, channels, height, width) → the same.
 
@@ -53,5 +53,14 @@ class erase(Augment):
         inside = within(x, *boxes(x, self.least, self.most, self.aspect, generator)) & which.view(-1, 1, 1, 1)
         if self.fill == "zero":
             return x * ~inside
-        drawn = torch.rand(x.permute(0, 2, 3, 1).shape, generator=generator, device=x.device, dtype=x.dtype)
-        return torch.lerp(x, drawn.permute(0, 3, 1, 2), inside.to(x.dtype))
+        return torch.lerp(x, bytes_like(x, generator), inside.to(x.dtype))
+
+
+def bytes_like(x: Tensor, generator: Draws) -> Tensor:
+    """Uniform on the 256 levels of [0, 1], in the shape of `x`: eight numbers of every draw of 64 bits."""
+    batch, channels, height, width = x.shape
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(
+        -(2**63), None, generator=generator
+    )
+    levels = words.view(torch.uint8)[: x.numel()].view(batch, height, width, channels).permute(0, 3, 1, 2)
+    return levels.to(x.dtype) / 255

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from thetastar.functional.colour import adjusted
+from thetastar.functional.colour import adjusted, shares
 from thetastar.functional.pictures import Draws, kept, of_images, on_some, planar
 from thetastar.functional.tones import equalised, posterised, sharpened, solarised, stretched
 from thetastar.functional.warping import mapping, warp
@@ -63,7 +63,7 @@ class rand_augment(Augment):
         bits = torch.full_like(sign, 8 - round(4 * amount))
         x = on_some(x, kind <= KIND["translate_y"], warp, self.matrix(x, kind, sign * amount))
         of_colour = (kind >= KIND["brightness"]) & (kind <= KIND["saturation"])
-        x = on_some(x, of_colour, adjusted, kind - KIND["brightness"], factor)
+        x = on_some(x, of_colour, adjusted, factor, *shares(kind - KIND["brightness"], factor))
         x = on_some(x, kind == KIND["sharpness"], sharpened, factor)
         x = on_some(x, kind == KIND["solarise"], solarised, level)
         x = on_some(x, kind == KIND["posterise"], posterised, bits)
@@ -73,13 +73,7 @@ class rand_augment(Augment):
     def matrix(self, x: Tensor, kind: Tensor, amount: Tensor) -> Tensor:
         """(batch, 2, 3) of the geometric kinds."""
         height, width = x.shape[2:]
-        largest = {
-            "rotate": math.radians(30),
-            "shear_x": 0.3,
-            "shear_y": 0.3,
-            "translate_x": TRANSLATION * width,
-            "translate_y": TRANSLATION * height,
-        }
-        by = {name: amount * most * (kind == KIND[name]) for name, most in largest.items()}
-        ones = torch.ones_like(amount)
-        return mapping(by["rotate"], by["translate_x"], by["translate_y"], ones, by["shear_x"], by["shear_y"])
+        mine = kind[:, None] == torch.arange(5, device=x.device)  # in the order of KINDS
+        angle, shear, lean, right, down = (mine * amount[:, None]).unbind(1)
+        right, down = right * (TRANSLATION * width), down * (TRANSLATION * height)
+        return mapping(angle * math.radians(30), right, down, torch.ones_like(angle), shear * 0.3, lean * 0.3)
