@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -12,14 +11,14 @@ from torch.func import functional_call, grad, vmap
 from thetastar.functional.gathering import plain_batches
 from thetastar.functional.keys import generator
 from thetastar.functional.nested import rows_of
-from thetastar.functional.wrapping import inner_moves, objective
-from thetastar.protocols import Aux, Batch, Clock, Method, Model, Move, Objective, Program, Schema, Stream
+from thetastar.functional.wrapping import Wrapper
+from thetastar.protocols import Aux, Batch, Clock, Method, Model, Program, Schema, Stream
 from thetastar.registry import Count, Fraction, NonNegative
 
 __all__ = ["ewc"]
 
 
-class ewc(Objective):
+class ewc(Wrapper):
     """L(θ) + (λ/2) Σᵢ Fᵢ (θᵢ − θ*ᵢ)², θ* the weights after the task before, F the diagonal of its Fisher information.
 
     F = E_x E_y[(∂ log p(y | x, θ*) / ∂θ)²], summed over the tasks so far; before the first one there is no penalty.
@@ -48,20 +47,15 @@ class ewc(Objective):
         examples: Count = 1024,
         decay: Fraction = 1.0,
     ) -> None:
-        super().__init__()
-        self.inner = objective(inner, "ewc")
+        super().__init__(inner)
         self.strength, self.labels, self.examples, self.decay = strength, labels, examples, decay
-        self.reads, self.kinds, self.couples = inner.reads, inner.kinds, inner.couples
         self.register_buffer("fisher", None)  # both (parameters,), in the order of the move
         self.register_buffer("anchor", None)
 
     def attach(self, f: Model, schema: Schema) -> None:
         classes = schema.target is not None and schema.target.kind == "category"
         self.draws = self.labels == "drawn" or (self.labels == "auto" and classes)
-        self.inner.attach(f, schema)
-
-    def moves(self, f: Model) -> Sequence[Move]:
-        return inner_moves(self.inner, f)
+        super().attach(f, schema)
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
         value, aux = self.inner.loss(f, batch, t)
@@ -77,14 +71,8 @@ class ewc(Objective):
         (move,) = self.inner.moves(f)
         return torch.cat([parameter.flatten() for parameter in move.parameters.values()])
 
-    def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
-        return self.inner.predict(f, batch, wants, t)
-
-    def observe(self, f: Model, aux: Mapping[str, Aux], t: Clock) -> None:
-        self.inner.observe(f, aux, t)
-
     def consolidate(self, f: Model, stream: Stream, t: Clock) -> None:
-        self.inner.consolidate(f, stream, t)
+        super().consolidate(f, stream, t)
         found = self.information(f, stream, t)
         self.fisher = found if self.fisher is None else self.decay * self.fisher + found
         self.anchor = self.flat(f).detach().clone()
