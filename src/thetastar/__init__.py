@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "sklearn":
-        return importlib.import_module("thetastar.sklearn")
+    if name in ("explain", "sklearn"):
+        return importlib.import_module(f"thetastar.{name}")
     if name in _homes:
         return getattr(importlib.import_module(_homes[name]), name)
     raise AttributeError(f"module 'thetastar' has no attribute {name!r}")

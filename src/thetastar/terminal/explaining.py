@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thetastar.terminal.failures import guarded
-from thetastar.terminal.options import Json, RunFolder, With
+from thetastar.terminal.options import Json, RunFolder, Target, With
 
 if TYPE_CHECKING:
     from thetastar.explain.showing import Shown
@@ -39,6 +39,46 @@ def tell(shown: Shown, out: Path | None, as_json: bool) -> None:
         console.aside().print(f"drawing: {out}", markup=False)
     elif shown.figure:
         console.aside().print("a drawing of it: add --out FILE.svg, .png or .html", markup=False)
+
+
+@app.command()
+@guarded
+def model(
+    subject: Annotated[
+        str, typer.Argument(metavar="NAME|FILE|RUN", help="See theta list models; a file with nn.Sequential(…); a run.")
+    ],
+    words: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Arguments of the model.")] = None,
+    data: Annotated[str | None, typer.Option("--data", metavar="DATA", help="What the model is built for.")] = None,
+    target: Target = None,
+    shape: Annotated[str | None, typer.Option(metavar="C,H,W", help="Instead of data, of one example.")] = None,
+    formulas: Annotated[
+        bool | None,
+        typer.Option("--formulas/--no-formulas", help="The arithmetic of each layer; default for a short file."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Examples of a training batch.")] = None,
+    files: With = None,
+    as_json: Json = False,
+) -> None:
+    """Show a model's layers: shapes, parameters, multiply-adds, memory, receptive field, and what may be a mistake.
+
+    \b
+    A file is read, never run: layers of torch.nn in an nn.Sequential(…), nothing else.
+
+    \b
+    Examples:
+      theta explain model cnn --data digits
+      theta explain model mlp --shape 1,28,28 widths=[512,256] --formulas
+      theta explain model snippet.py --shape 3,224,224
+      theta explain model runs/digits-cnn-1
+    """
+    from thetastar.explain.model import subjects
+    from thetastar.terminal.anatomies import shown
+    from thetastar.terminal.words import include
+
+    include(files or [])
+    sizes = subjects.shape_from(shape) if shape is not None else ()
+    found = subjects.examined(subjects.Asked(subject, words or [], data, target, sizes, batch))
+    tell(shown(found, formulas), None, as_json)
 
 
 @app.command()
