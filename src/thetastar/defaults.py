@@ -15,6 +15,7 @@ from thetastar.recipe import Budget, Engine, Recipe, part
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson", ".json")
 HUB = "hub:"
+AUTO = "auto"  # as algorithm.lr: a range test chooses it, see `rates`
 MODELS = {"image": "cnn", "vector": "mlp", "words": "softmax", "state": "mlp"}
 MEASURES = {
     "category": ("accuracy", "nll", "ece"),
@@ -168,9 +169,11 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
     beside = {**stream.companions, **_companions("models", model)}
     method = registry.complete("methods", _named(recipe.method, lambda: beside.get("method", "supervised")), "method")
     beside = {**_companions("methods", method), **beside}
-    algorithm = registry.complete(
-        "algorithms", _named(recipe.algorithm, lambda: beside.get("algorithm", "adamw")), "algorithm"
-    )
+    algorithm = _named(recipe.algorithm, lambda: beside.get("algorithm", "adamw"))
+    if isinstance(algorithm, Mapping) and algorithm.get("lr") == AUTO:
+        do = "let theta fit find one, or tune rates by --trials"
+        raise UserError("algorithm.lr=auto", "a number here: it is fit that tests a range of rates", do)
+    algorithm = registry.complete("algorithms", algorithm, "algorithm")
     measures = recipe.measures
     if measures is None:
         measures = beside.get("measures", default_measures(schema))

@@ -6,6 +6,7 @@ trace.jsonl         one row a flush
 measures.json       final values by split, and how often the test split was opened
 model.safetensors   the Program: f and the method's own state
 state/step-…/       the checkpoint to resume from
+learning_rate.*     the range test, where it chose the rate
 columns/            per-example results, for paired tests, and their hashes
 provenance.json     versions, commit, data hash, hardware, precision, time
 """
@@ -40,6 +41,7 @@ from thetastar.trace import Row, to_json
 FORMAT = 1
 # what a process leaves that was killed before the run was one
 BEGUN = ("columns", "recipe.yaml", "recipe.yaml.part", "provenance.json.part")
+TESTED = ("learning_rate.json", "learning_rate.svg")  # before the first step, where the rate was to be found
 SEALED = ("recipe.yaml", "schema.json", "model.safetensors")
 RESTORE = "restore it from a copy or train again"
 
@@ -73,7 +75,7 @@ class Run:
 
     def discard(self) -> None:
         """Take back what `create` made, where nothing has been learnt yet."""
-        if any(entry.name not in (*BEGUN, "provenance.json") for entry in self.path.iterdir()):
+        if any(entry.name not in (*BEGUN, *TESTED, "provenance.json") for entry in self.path.iterdir()):
             return
         shutil.rmtree(self.path)
         for parent in self.made:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thetastar import deciding, equation, registry
-from thetastar.defaults import completed, open_for, open_stream, with_target
+from thetastar import deciding, equation, rates, registry
+from thetastar.defaults import open_for, open_stream, with_target
 from thetastar.distribution import World
 from thetastar.errors import UserError
 from thetastar.evaluation import Columns, Values, evaluate
@@ -307,7 +307,7 @@ def train(
     if found and found.finished and stream is None and named and found.recipe.to_mapping() == recipe.to_mapping():
         return load(found.path)
     stream = stream or open_for(recipe)
-    recipe = completed(recipe, stream)
+    recipe, sweep = rates.settled(recipe, stream, start, watch)
     if found and found.recipe.to_mapping() != recipe.to_mapping():
         raise UserError(
             f"{out} holds a run of another recipe", "the recipe it was started with", "choose another --out"
@@ -322,6 +322,8 @@ def train(
     world = World.current()
     world.wait()  # none may take the folder that the first rank is about to make for one it found
     run = found or (Run.create(out, recipe) if out is not None and world.rank == 0 else None)
+    if run and sweep:
+        sweep.write(run)
     try:
         outcome = equation.fit(recipe, run=run, stream=stream, start=start, watch=watch)
     except UserError:

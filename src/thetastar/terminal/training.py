@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_json: bool) -> None:
     """Train a recipe once, or once a seed, and say where the runs are and what they reached on valid."""
-    from thetastar.defaults import completed, open_for
+    from thetastar import rates
+    from thetastar.defaults import open_for
     from thetastar.equation import assemble
 
     stream = open_for(recipe)
-    full = completed(recipe, stream)
+    full = rates.completed(recipe, stream)
     if only_print:
+        full, _ = rates.settled(full, stream)
         assemble(full, stream.schema)  # what is printed must run
         if as_json:
             print_json(full.to_mapping())
@@ -45,7 +47,7 @@ def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_js
 
 
 def train(recipe: Recipe, place: Path, stream: Stream | None, runs: int = 1) -> Star:
-    """One run under a progress bar; an interruption says where it can be taken up again."""
+    """One run under a progress bar; an interruption says where it can be taken up again, if it had begun."""
     from thetastar import star
     from thetastar.terminal.progress import Bar, Polite
 
@@ -54,6 +56,8 @@ def train(recipe: Recipe, place: Path, stream: Stream | None, runs: int = 1) -> 
         try:
             return star.train(recipe, place, stream=stream, watch=watch)
         except KeyboardInterrupt:
+            if not place.exists():  # still looking for a rate
+                raise
             line = f"interrupted after {watch.done} of {watch.planned} steps; go on with: theta fit --resume {place}"
             raise KeyboardInterrupt(line) from None
 
