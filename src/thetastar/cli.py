@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from thetastar import __version__
-from thetastar.terminal import explaining
+from thetastar.terminal import explaining, tuning
 from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
 from thetastar.terminal.kinds import KINDS
 from thetastar.terminal.options import (
     Amount,
     Answers,
     Asked,
+    Augmented,
     Costs,
     Epochs,
     Group,
@@ -46,9 +47,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
 app.add_typer(explaining.app)
+app.command()(tuning.tune)
 
 
 @app.callback(invoke_without_command=True)
@@ -193,6 +193,7 @@ def look(
     out: Annotated[Path | None, typer.Option(help="The page; runs/look-DATA.html by default.")] = None,
     files: With = None,
     as_json: Json = False,
+    augment: Augmented = None,
 ) -> None:
     """Examine data before learning: columns, classes, duplicates, drift, leakage, doubtful labels.
 
@@ -206,7 +207,7 @@ def look(
 
     include(files or [])
     choices = Choices(target=target, task=task, group=group, time=time, split_column=split_column)
-    looking.look(words or [], choices, out, as_json)
+    looking.look(words or [], choices, out, as_json, augment)
 
 
 @app.command()

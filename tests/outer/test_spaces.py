@@ -75,7 +75,7 @@ def test_what_users_write_becomes_the_space_that_they_mean(text, distribution, s
     ],
 )
 def test_what_makes_no_space_is_refused_in_one_line(text, said, tmp_path):
-    with pytest.raises(UserError, match=".") as refused:
+    with pytest.raises(UserError) as refused:
         planned(tmp_path, [text])
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -62,6 +62,9 @@ def sentences(study: Study) -> list[str]:
     if found is None:
         said.append(f"That is the best of {many} on the rows that it was chosen by, so it is too good.")
         return [*said, unseen()]
+    if found.half == 0.0:
+        said.append(f"{wording.capital(many)} on the same rows, and other seeds change nothing: that is too good.")
+        return [*said, unseen()]
     luck = (best.value or 0.0) - found.tuned
     lucky = luck > 0 if study.higher else luck < 0
     seeds = wording.counted(found.seeds, "fresh seed")
@@ -81,7 +84,7 @@ def counts(study: Study) -> str:
 
 
 def unseen() -> str:
-    return "The rows of valid chose the settings, so even that may be a little high; the test split was not opened."
+    return "The rows of valid chose the settings, so even that may be a little too good; the test split was not opened."
 
 
 def is_share(study: Study) -> bool:

@@ -46,7 +46,6 @@ USUAL = {
     "model.rounds": "log:30..300",
     "model.max_features": "sqrt|log2|all",
     "model.max_depth": "null|4|8|16",
-    "model.criterion": "gini|entropy",
     "model.metric": "l2|l1|cosine",
     "model.l2": "log:1e-3..1e3",
     "model.ridge": "log:1e-3..1e3",
@@ -119,13 +118,27 @@ def usual(recipe: Recipe, stream: Stream, only: Sequence[str] | None = None) -> 
     for letter in ("model", "method", *(["algorithm"] if steps else [])):
         for name, default in getattr(recipe, letter).items():
             text = by_default(name, default, stream) or USUAL.get(f"{letter}.{name}")
-            if text and (only is None or name in only):
+            if text and (only is None or name in only) and suits(recipe, stream, f"{letter}.{name}", text):
                 found[f"{letter}.{name}"] = text
     size = recipe.data.get("batch_size")
     if only is None and steps and recipe.data["name"] == "resident" and isinstance(size, int):
         sizes = [b for b in (size // 2, size, 2 * size, 4 * size) if 2 <= b <= max(size, stream.size("train") // 4)]
         found |= {"data.batch_size": "|".join(map(str, sizes))} if len(sizes) > 1 else {}
     return found
+
+
+def suits(recipe: Recipe, stream: Stream, path: str, text: str) -> bool:
+    """Whether model and method can be built there: what smooths labels does not suit numbers, for example."""
+    if path.startswith("algorithm.") or by_default(path.rpartition(".")[2], (8,), stream):
+        return True
+    space = parsed(path, text, recipe)
+    d = space.distribution
+    for drawn in getattr(d, "choices", None) or (d.high,):
+        try:
+            equation.assemble(with_values(recipe, {path: space.value(drawn)}), stream.schema)
+        except UserError:
+            return False
+    return True
 
 
 def by_default(name: str, default: Any, stream: Stream) -> str | None:

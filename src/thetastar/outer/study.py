@@ -175,11 +175,9 @@ class Study:
         if file.is_file():
             different = [key for key in ASKED if read(file, *ASKED)[key] != question[key]]
             if different:
-                words = {"recipe": "the recipe", "searched": "what is searched", "fingerprint": "the data"}
-                what = wording.listed([words.get(key, key) for key in different])
-                raise UserError(
-                    f"{self.folder} holds another study ({what} differ)", "the same", "choose another --out"
-                )
+                words = {"recipe": "another recipe", "searched": "other spaces", "fingerprint": "other data"}
+                what = wording.listed([words.get(key, f"another {key}") for key in different])
+                raise UserError(f"{self.folder} holds a study with {what}", "the same question", "choose another --out")
         else:
             self.make()
             self.write("study.json", {"format": FORMAT, **question, "provenance": provenance()})
