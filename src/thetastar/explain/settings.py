@@ -32,6 +32,12 @@ def chosen(
     return said, values
 
 
+def offers(words: Mapping[str, Sequence[str]], numbers: Mapping[str, tuple[float, float, float]]) -> str:
+    """What can be set, in a line."""
+    said = [f"{name}={'|'.join(options)}" for name, options in words.items()]
+    return "To change: " + ", ".join(said + [f"{name}={default:g}" for name, (default, _, _) in numbers.items()])
+
+
 def _number(argument: str, value: str, least: float, largest: float) -> float:
     expected = f"a number from {least:g} to {largest:g}"
     try:

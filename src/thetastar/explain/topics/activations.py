@@ -56,11 +56,13 @@ def show(arguments: list[str]) -> Shown:
             fact.name, fact.equation, reach, f"{fact.steepest:.3g}", saturation(fact), mean, f"{fact.cost:.1f}"
         )
     threads = torch.get_num_threads()
+    rows = "; softmax over rows of 64" if any(name.startswith("softmax") for name in names) else ""
     notes = (
         f"\nsaturates: where |φ′| stays below {FLAT}; gradients do not come through there.\n"
         "mean output: of standard normal inputs; 0 is zero-centred.\n"
         f"cost: of a pass forward and back over {ENTRIES:,} numbers, relative to relu, measured on this machine "
-        f"({threads} thread{'s' if threads > 1 else ''}, median of {ROUNDS} rounds in turn); softmax over rows of 64."
+        f"({threads} thread{'s' if threads > 1 else ''}, median of {ROUNDS} rounds in turn){rows}.\n"
+        "Names after the topic show these alone, such as: activations gelu silu identity"
     )
     data = {"activations": [asdict(fact) for fact in facts], "flat": FLAT, "entries": ENTRIES, "threads": threads}
     label = "Activations and their derivatives"

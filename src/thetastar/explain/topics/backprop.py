@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from thetastar.explain.graph import Arrow, Box, drawn
-from thetastar.explain.settings import chosen
+from thetastar.explain.settings import chosen, offers
 from thetastar.explain.showing import Shown
 from thetastar.functional import losses
 from thetastar.functional.activations import ACTIVATIONS
@@ -45,8 +45,10 @@ def show(arguments: list[str]) -> Shown:
     apart = {way: deviation(values, found["automatic"]) for way, values in found.items() if way != "automatic"}
     table = console.table("visit", "value", "is", "numbers", "local derivatives", f"∂{risk.name}/∂value")
     for number, value in enumerate(visits, 1):
-        local = "\n".join(f"∂{value.name}/∂{link.argument.name} = {in_line(link)}" for link in value.links)
+        local = "\n".join(f"∂{value.name}/∂{link.argument.name} = {in_block(link)}" for link in value.links)
         table.add_row(str(number), value.name, value.formula or "given", grid(value.data), local, grid(value.gradient))
+    for column in (table.columns[3], table.columns[5]):
+        column.no_wrap = True  # a matrix that is folded cannot be read
     sides = console.table("parameter", *found)
     for i, name in enumerate(entry_names()):
         sides.add_row(name, *(f"{values[i].item():+.10f}" for values in found.values()))
@@ -59,6 +61,7 @@ def show(arguments: list[str]) -> Shown:
     )
     largest = ", ".join(f"{way} {value:.0e}" for way, value in apart.items())
     end = f"\nLargest deviation from the automatic gradient, relative to its largest entry: {largest}."
+    end += f"\n{offers(WORDS, NUMBERS)}"
     parts = [Text(said), table, Text("\nThe gradient of the parameters, found in four ways\n"), sides, Text(end)]
     data = {
         "activation": activation,
@@ -156,10 +159,10 @@ def local_words(link: Link) -> list[str]:
     return [link.words] if plain else [link.words, *(" ".join(row) for row in rows_of(link.local))]
 
 
-def in_line(link: Link) -> str:
-    """The same in one line: "1 − tanh² z1 = [0.96 0.42; 0.89 0.92]"."""
+def in_block(link: Link) -> str:
+    """The same with its numbers below it."""
     words, *rows = local_words(link)
-    return f"{words} = [{'; '.join(rows)}]" if rows else words
+    return f"{words} =\n{grid(link.local)}" if rows else words
 
 
 def as_data(value: Value) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def show(arguments: list[str]) -> Shown:
         said += f", closed form {data['deviations']['analytic']:.0e}"
     if both.deviation > APART:
         said += ". They disagree: the function has a kink at x"
-    return Shown([*parts, Text(said + ".")], data)
+    said += ".\nTo change: softmax, log_softmax, normalise, an activation or a model, and a place such as 3,4"
+    return Shown([*parts, Text(said)], data)
 
 
 def subject(name: str, x: Tensor) -> tuple[Function, Tensor | None, str]:
