@@ -19,6 +19,7 @@ from thetastar.functional.counts import confusion_matrix
 from thetastar.functional.keys import mix
 from thetastar.functional.reliability import reliability_means, reliability_sums
 from thetastar.outer.examples import Examples
+from thetastar.outer.ranked import Ranked, ranked
 from thetastar.protocols import Split
 from thetastar.run import Run
 
@@ -62,6 +63,7 @@ class Answers:
         reliability: examples, mean probability and frequency by bin; of the second class where there are two, else of
             the answer given.
         confusion: (classes, classes) counts, rows the truth.
+        ranked: for each seed that answered rows of both of two classes.
         points: (n, 2) truth and prediction, a sample.
         residuals: (edges, counts) of prediction − truth; `quartiles`: between which half of them lie.
         worst: the most confident mistakes, or the largest errors.
@@ -71,6 +73,7 @@ class Answers:
     count: int
     reliability: tuple[Array, Array, Array] | None = None
     confusion: Array | None = None
+    ranked: list[Ranked] = field(default_factory=list[Ranked])
     points: Array | None = None
     residuals: tuple[Array, Array] | None = None
     quartiles: tuple[float, float] | None = None
@@ -172,7 +175,9 @@ def summary(seeds: Sequence[Mapping[str, Array]], kind: str, classes: int, mista
     if classes <= CLASSES:
         matrix = confusion_matrix(torch.from_numpy(said), torch.from_numpy(truth), classes).numpy()
     count, mean, frequency = (part.numpy() for part in diagram)
-    return Answers(len(seeds), len(truth), (count, mean, frequency), matrix, worst=mistakes)
+    curves = [ranked(seed["of_truth"], seed["target"] == 1) for seed in seeds] if classes == 2 else []
+    known = [curve for curve in curves if curve]
+    return Answers(len(seeds), len(truth), (count, mean, frequency), matrix, known, worst=mistakes)
 
 
 def central(residuals: Array) -> tuple[float, float]:

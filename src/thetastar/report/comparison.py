@@ -20,6 +20,7 @@ from thetastar.report.losses import losses
 from thetastar.report.page import Page, Section
 from thetastar.report.pairs import pairs
 from thetastar.report.predictions import predictions
+from thetastar.report.thresholds import thresholds
 from thetastar.snapshot import write_atomic
 
 
@@ -82,7 +83,7 @@ def answers(evidence: Evidence | None, names: list[str]) -> list[Section | None]
         return [page.section("unseen", "Calibration and errors")] if names else []
     if evidence.kind == "number":
         return [predictions(evidence), errors(evidence)]
-    return [calibration(evidence), confusions(evidence), errors(evidence)]
+    return [calibration(evidence), thresholds(evidence), confusions(evidence), errors(evidence)]
 
 
 def point(row: Row, leads: bool) -> Point:
