@@ -173,7 +173,7 @@ def test_more_trials_go_on_and_another_question_is_refused(tmp_path):
         with pytest.raises(UserError, match=what):
             study(tmp_path / "s", recipe, **terms)
     with pytest.raises(UserError, match="other spaces"):
-        study(tmp_path / "s", TINY, ["algorithm.lr=1e-3..1"])
+        study(tmp_path / "s", TINY, ["algorithm.lr=1e-2..1"])
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(UserError, match="is not empty"):

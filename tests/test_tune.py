@@ -1,0 +1,146 @@
+"""`theta tune` on the command line: what it says, what it writes, how it goes on, and one line for every mistake."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from thetastar import cli, equation
+from thetastar.outer.trying import records
+from thetastar.recipe import Recipe
+
+MOONS = ["tune", "moons", "--model", "mlp", "model.widths=[8]", "--epochs", "3", "engine.device=cpu"]
+FEW = [*MOONS, "--trials", "4", "--confirm", "2"]
+
+
+@pytest.fixture
+def theta(capfd, tmp_path, monkeypatch):
+    """Runs a command line in an empty folder: code, output, what is said aside."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        capfd.readouterr()
+        code = cli.main([str(word) for word in words])
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_spaces_come_before_the_search_and_the_answer_after_it(theta, tmp_path):
+    code, out, err = theta(*FEW)
+    assert code == 0
+    assert "algorithm.lr            0.0001 … 0.01, log" in err
+    assert "model.widths" not in err
+    for words in (
+        "the default",
+        "best so far",
+        "4 trials:",
+        "the test split was not opened",
+        "next: theta fit --recipe",
+    ):
+        assert words in out
+    folder = tmp_path / "runs" / "tune-moons-1"
+    assert len(records(folder / "trials.jsonl")) == 4
+    assert Recipe.from_yaml(folder / "best.yaml").model["widths"] == [8]
+    for scheme, dark in (("light", False), ("dark", True)):
+        svg = (folder / f"tuning-{scheme}.svg").read_text()
+        assert "Best so far of 4 trials" in svg
+        assert "var(" not in svg
+        picture = Image.open(io.BytesIO((folder / f"tuning-{scheme}.png").read_bytes())).convert("L")
+        assert (picture.getpixel((3, 3)) < 60) == dark
+
+
+def test_the_same_command_goes_on_and_another_takes_another_folder(theta, tmp_path, monkeypatch):
+    theta(*FEW)
+    trained = []
+    fit = equation.fit
+    monkeypatch.setattr(equation, "fit", lambda *given, **named: (trained.append(1), fit(*given, **named))[1])
+    code, out, _ = theta(*FEW, "--json")
+    assert (code, trained) == (0, [])
+    found = json.loads(out)
+    assert found["folder"] == "runs/tune-moons-1"
+    assert [trial["number"] for trial in found["trials"]] == [0, 1, 2, 3]
+    assert found["best"]["value"] == max(trial["value"] or 0.0 for trial in found["trials"])
+    assert found["best_so_far"][-1] == found["best"]["value"]
+    theta(*FEW, "--fix", "model.dropout=0.1")
+    assert (tmp_path / "runs" / "tune-moons-2").is_dir()
+
+
+def test_an_interruption_keeps_what_is_finished(theta, monkeypatch):
+    whole = json.loads(theta(*FEW, "--out", "whole", "--json")[1])
+    fit, count = equation.fit, []
+
+    def stopping(*given, **named):
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+        return fit(*given, **named)
+
+    monkeypatch.setattr(equation, "fit", stopping)
+    code, out, err = theta(*FEW)
+    assert code == 130
+    assert "2 trials: 2 finished." in out
+    assert "interrupted after 2 trials; the same command goes on from here" in err
+    again = json.loads(theta(*FEW, "--json")[1])
+
+    def told(found):
+        return [{key: trial[key] for key in trial if key != "seconds"} for trial in found["trials"]]
+
+    assert told(again) == told(whole)
+    assert again["fresh_seeds"] == whole["fresh_seeds"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--trials", "0"], "--trials 0; expected at least 1"),
+        (["--jobs", "0"], "--jobs 0"),
+        (["--confirm", "-1"], "--confirm -1"),
+        (["--sampler", "tpo"], "did you mean 'tpe'?"),
+        (["--pruner", "medium"], "did you mean 'median'?"),
+        (["--space", "lr=1..2"], "did you mean 'algorithm.lr'?"),
+        (["--space", "algorithm.lr=-1..2"], "a number > 0"),
+        (["--space", "algorithm.lr=2..1"], "is empty"),
+        (["--fix", "algorithm.lr"], "expected KEY=VALUE"),
+        (["--fix", "algorithm.lr=0.1", "--space", "algorithm.lr=0.1..1"], "one of the two"),
+        (["data.valid=0"], "without a valid split"),
+        (["measures=[]"], "a measure that judges"),
+        (["--out", "full"], "full is not empty"),
+        (["--steps", "3"], "one budget"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(words, said, theta, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    code, out, err = theta(*FEW, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("theta: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_where_no_trial_finishes_the_first_reason_is_said(theta, monkeypatch):
+    def failing(*given, **named):
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(equation, "fit", failing)
+    code, out, err = theta(*FEW)
+    assert (code, out) == (1, "")
+    assert "no trial finished: RuntimeError: no room" in err
+
+
+def test_the_command_line_stays_quick_to_import():
+    """A fresh process that shows the help of tune has imported neither torch nor optuna."""
+    program = "import sys; from thetastar.cli import main; main(['tune', '--help']); " + (
+        "print({'torch', 'optuna', 'sklearn', 'scipy', 'numpy'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "--sampler" in done.stdout
+    assert done.stderr == "set()\n"
