@@ -18,6 +18,7 @@ from thetastar.terminal.options import (
     Amount,
     Answers,
     Asked,
+    Augmented,
     Costs,
     Epochs,
     Group,
@@ -192,6 +193,7 @@ def look(
     out: Annotated[Path | None, typer.Option(help="The page; runs/look-DATA.html by default.")] = None,
     files: With = None,
     as_json: Json = False,
+    augment: Augmented = None,
 ) -> None:
     """Examine data before learning: columns, classes, duplicates, drift, leakage, doubtful labels.
 
@@ -205,7 +207,7 @@ def look(
 
     include(files or [])
     choices = Choices(target=target, task=task, group=group, time=time, split_column=split_column)
-    looking.look(words or [], choices, out, as_json)
+    looking.look(words or [], choices, out, as_json, augment)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from thetastar.look.augmentation import augmentation
 from thetastar.look.balance import balance
 from thetastar.look.correlations import correlations
 from thetastar.look.drift import drift
@@ -21,6 +22,7 @@ EXAMINATIONS: Sequence[tuple[str, Callable[[Subject], Section | None]]] = (
     ("columns", profile),
     ("class balance", balance),
     ("examples", examples),
+    ("augmentation", augmentation),
     ("correlations", correlations),
     ("duplicates", duplicates),
     ("drift", drift),

@@ -23,7 +23,7 @@ from thetastar.errors import UserError, nearest
 from thetastar.functional.keys import mix
 from thetastar.functional.splits import split_rows
 from thetastar.look.findings import Finding
-from thetastar.protocols import Field
+from thetastar.protocols import Augment, Field
 
 SAMPLE = 20_000  # rows that examinations beyond counting use at most
 WIDE = 300  # columns that they use at most
@@ -46,6 +46,7 @@ class Subject:
         names: of the classes; () for a number.
         said: one line a decision.
         findings: what reading alone showed.
+        augment: changes of training images that the data ask for.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Subject:
     names: tuple[str, ...] = ()
     said: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    augment: tuple[Augment, ...] = ()
 
     @property
     def count(self) -> int:
@@ -86,6 +88,7 @@ def subject_of(data: Any) -> Subject:
     if spec["name"] != "resident" or source is None:
         raise UserError(f"look at {spec['name']}", "rows: a data set, a file or a folder of images", "name its source")
     if isinstance(source, Mapping) and source["name"] == "table":
+        _without_augment(spec)
         return _of_table(spec)
     stream = open_stream(spec)
     assert isinstance(stream, resident)
@@ -94,6 +97,8 @@ def subject_of(data: Any) -> Subject:
     if not isinstance(inputs, Tensor) or not isinstance(single, Field):
         raise UserError(f"look at {stream.source.name}", "one table, or images", "look at its parts")
     images = inputs if single.kind == "image" else None
+    if images is None:
+        _without_augment(spec)
     flat = inputs.reshape(len(inputs), -1).numpy() if images is None else np.empty((len(inputs), 0))
     names = single.names if len(single.names) == flat.shape[1] else [f"x{i}" for i in range(flat.shape[1])]
     found = Subject(
@@ -102,11 +107,17 @@ def subject_of(data: Any) -> Subject:
         images=images,
         splits=stream.rows,
         said=list(stream.said),
+        augment=stream.augment,
     )
     targets = stream.columns.get("target")
     if targets is not None and targets.ndim == 1 and stream.schema.target is not None:
         _label(found, "class" if stream.schema.target.classes else "target", targets.numpy(), stream.schema.target)
     return found
+
+
+def _without_augment(spec: Mapping[str, Any]) -> None:
+    if spec.get("augment"):
+        raise UserError("augmentation of rows of columns", "images, which can be shown", "leave out --augment")
 
 
 def _label(found: Subject, name: str, values: NDArray[Any], target: Field, known: Any = None) -> None:
@@ -144,8 +155,9 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
     except UserError as error:
         stream = None
         found.findings.append(_refusal(error))
-    if isinstance(stream, resident) and stream.source.rows == len(frame):
-        found.splits, found.said = stream.rows, list(stream.said)
+    if isinstance(stream, resident):
+        kept = stream.source.kept  # rows without a target are in no split
+        found.splits, found.said = {name: kept[rows] for name, rows in stream.rows.items()}, list(stream.said)
         paths = [album.name for album in getattr(stream.source, "albums", ())]
         found.frame = frame.drop(columns=paths)  # names of files are no values
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +24,11 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 LINES = 40  # of a table that a terminal shows; the page has all
 
 
-def look(words: Sequence[str], choices: Choices, out: Path | None, as_json: bool) -> None:
-    """Examine, print what was found, and write the page."""
+def look(words: Sequence[str], choices: Choices, out: Path | None, as_json: bool, augment: str | None = None) -> None:
+    """Examine, print what was found, and write the page; the sheet of augmented images beside it."""
     from thetastar.look.looking import look as examine
     from thetastar.report.looking import write
+    from thetastar.snapshot import write_atomic
 
     data, overrides = split(words)
     if data is None:
@@ -34,16 +36,28 @@ def look(words: Sequence[str], choices: Choices, out: Path | None, as_json: bool
     if others := [word for word in overrides if not word.startswith("data.")]:
         raise UserError(f"'{others[0]}'", "words that begin with data.", "looking knows data alone")
     agree(overrides, choices)
+    if augment is not None:
+        if not augment.strip():
+            raise UserError(
+                "--augment without a name", "names with commas between", "write for example --augment crop,flip"
+            )
+        overrides = [*overrides, f"data.augment=[{augment}]"]
     spec = Recipe(data=with_answers(data, choices)).override(overrides).data
     with aside().status(f"looking at {data}") as status:
         found = examine(spec, lambda name: status.update(f"looking at {data}: {name}"))
     stem = re.sub(r"[^\w.-]+", "_", Path(data).stem)
     place = write(found, out or Path("runs") / f"look-{stem}.html")
+    written = {"report": str(place)}
+    if pictured := next((section.picture for section in found.sections if section.name == "Augmentation"), None):
+        picture = place.with_name(f"{place.stem}-augmentation.png")
+        write_atomic(picture, base64.b64decode(pictured.partition(",")[2]))
+        written["sheet"] = str(picture)
     if as_json:
-        print_json({**found.to_json(), "report": str(place)})
+        print_json({**found.to_json(), **written})
         return
     tell(found)
-    show(f"report: {place}")
+    for what, path in written.items():
+        show(f"{what}: {path}")
 
 
 def tell(found: Look) -> None:

@@ -20,6 +20,10 @@ Task = Annotated[str | None, typer.Option(help="classification or regression, wh
 Group = Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows of one value stay together in one split.")]
 Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="Train on the earliest rows, test on the latest.")]
 SplitColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Its words name the split of each row.")]
+Augmented = Annotated[
+    str | None,
+    typer.Option("--augment", metavar="A,B", help="Also a sheet of images before and after; data.augment=[A,B]."),
+]
 Amount = Annotated[
     str | None,
     typer.Option("--budget", metavar="AMOUNT", help='Of training: "20 epochs", "1000 steps" or "60 s".'),
