@@ -20,7 +20,10 @@ from thetastar.cli import main
 from thetastar.errors import UserError
 from thetastar.explain import critical
 from thetastar.explain.risk import Risk, risk_of
+from thetastar.functional.curvature import flat, write
 from thetastar.protocols import Aux, Clock, Move
+from thetastar.recipe import Recipe
+from thetastar.star import train
 
 
 def planted(function: Callable[[Tensor], Tensor], at: list[float]) -> Risk:
@@ -34,8 +37,7 @@ def planted(function: Callable[[Tensor], Tensor], at: list[float]) -> Risk:
 
 
 def verdict(risk: Risk) -> critical.Judged:
-    weights = torch.cat([weight.detach().reshape(-1) for weight in risk.weights])
-    relative = critical.relative_gradient(risk.gradient(), weights, risk.value())
+    relative = critical.relative_gradient(risk.gradient(), flat(risk.weights), risk.value())
     return critical.judge(relative, critical.curvature_of(risk))
 
 
@@ -66,19 +68,19 @@ def test_flat_directions_are_counted_and_said() -> None:
     assert "do not decide" not in verdict(planted(*BENT["minimum"])).because
 
 
-def hessian_of(star: ts.Star, rows: Tensor, labels: Tensor) -> Tensor:
+def hessian_of(star: ts.Star, rows: Tensor, labels: Tensor, vectorise: bool = True) -> Tensor:
     """∇² of the cross-entropy over all weights of f, by torch's own nested differentiation in float64."""
     f = star.program.f.double()
     names = [name for name, _ in f.named_parameters()]
     shapes = [p.shape for p in f.parameters()]
-    flat = torch.cat([p.detach().reshape(-1) for p in f.parameters()])
+    vector = flat(list(f.parameters()))
 
-    def loss(vector: Tensor) -> Tensor:
-        parts = vector.split([math.prod(shape) for shape in shapes])
+    def loss(moved: Tensor) -> Tensor:
+        parts = moved.split([math.prod(shape) for shape in shapes])
         weights = {name: part.view(shape) for name, part, shape in zip(names, parts, shapes, strict=True)}
         return nn.functional.cross_entropy(functional_call(f, weights, (rows,)), labels)
 
-    found = torch.autograd.functional.hessian(loss, flat, vectorize=True)
+    found = torch.autograd.functional.hessian(loss, vector, vectorize=vectorise)
     star.program.f.float()
     return found
 
@@ -103,6 +105,35 @@ def test_a_trained_net_agrees_with_torchs_hessian(digits: ts.Star, monkeypatch: 
     assert abs(found.values[0] - true[0]) < 1e-4 * scale
     assert abs(found.trace - true.sum()) < 4 * found.error
     assert found.steps < 100
+
+
+def test_kernels_agree_with_torchs_hessian_too() -> None:
+    """Newton trains a net with convolutions by the same dense Hessian."""
+    model = {"name": "cnn", "channels": [2, 3], "hidden": 4}
+    data = {"name": "bars", "rows": 60, "batch_size": "all"}
+    star = ts.fit(data, model, algorithm="newton", steps=2)
+    batch = star.stream.examples("train")  # type: ignore[attr-defined]
+    true = torch.linalg.eigvalsh(hessian_of(star, batch["input"].double(), batch["target"], vectorise=False))
+    found = critical.curvature_of(risk_of(star, 100, exact=True))
+    torch.testing.assert_close(found.values, true, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["moco", "mean_teacher", "diffusion", "ewc", "wide_deep", "hog_linear"])
+def test_other_losses_are_differentiated_in_double_precision(name: str) -> None:
+    folder = "methods" if name in registry.entries("methods") else "models"
+    example = registry.load(folder, name).example()  # type: ignore[attr-defined]
+    risk = risk_of(train(Recipe(**{**example, "budget": {"steps": 2}})), 12, exact=True)
+    assert risk.gradient().dtype == torch.float64
+    d = torch.randn(risk.count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    length = 1e-6 / d.norm()
+    here, slope = flat(risk.weights), risk.gradient() @ d
+
+    def at(step: float) -> float:
+        write(risk.weights, here + step * d)
+        return risk.value()
+
+    measured = (at(length.item()) - at(-length.item())) / (2 * length)
+    assert measured == pytest.approx(slope.item(), rel=1e-3, abs=1e-5)
 
 
 def test_looking_changes_nothing(digits: ts.Star) -> None:

@@ -114,7 +114,7 @@ def risk_of(star: Star, examples: int, exact: bool = False) -> Risk:
         said.append(f"weight decay ({decay:g}) is no part of this loss: the rule pulls towards 0 besides")
     if exact:
         program.double()
-        parts = [mapped(lambda x: x.double() if x.is_floating_point() else x, batch) for batch in parts]
+        parts = [mapped(lambda x: x.double() if x.is_floating_point() else x, one) for one in parts]
     return Risk(program, move, parts, star.clock, used, of, said)
 
 

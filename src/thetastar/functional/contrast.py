@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from thetastar.errors import UserError
+from thetastar.functional.losses import full
 from thetastar.protocols import Batch
 
 
@@ -21,7 +22,7 @@ def two_views(batch: Batch, method: str) -> tuple[Tensor, Tensor]:
 
 def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     """‖a/‖a‖ − b/‖b‖‖² = 2 − 2 cos(a, b), one value per example: (batch, width)² → (batch,)."""
-    return 2 - 2 * F.cosine_similarity(a.float(), b.float(), dim=-1)
+    return 2 - 2 * F.cosine_similarity(full(a), full(b), dim=-1)
 
 
 def info_nce(query: Tensor, key: Tensor, negatives: Tensor, temperature: float) -> Tensor:

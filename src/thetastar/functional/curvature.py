@@ -66,6 +66,8 @@ def vector_product(risk: Tensor, parameters: Sequence[Parameter]) -> tuple[Tenso
 def gradient_and_hessian(loss: Loss, window: Sequence[Batch], parameters: Sequence[Parameter]) -> tuple[Tensor, Tensor]:
     """∇L (n,) and ∇²L (n, n) in double precision, row by row through the graph of the gradient."""
     gradient, product = vector_product(window_risk(loss, window), parameters)
-    rows = torch.eye(len(gradient), dtype=gradient.dtype, device=gradient.device).split(64)
-    hessian = torch.cat([product(part) for part in rows]).double()
+    rows = torch.eye(len(gradient), dtype=gradient.dtype, device=gradient.device)
+    kernels = any(parameter.ndim > 2 for parameter in parameters)  # torch differentiates those for one row at a time
+    found = map(product, rows if kernels else rows.split(64))
+    hessian = (torch.stack([*found]) if kernels else torch.cat([*found])).double()
     return gradient.double(), (hessian + hessian.T) / 2

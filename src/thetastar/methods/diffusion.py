@@ -11,6 +11,7 @@ from torch import Tensor
 
 from thetastar.errors import UserError
 from thetastar.functional.diffusion import cosine_betas, diffuse, kept_signal, linear_betas, posterior, recover
+from thetastar.functional.losses import full
 from thetastar.functional.moments import moments
 from thetastar.layers.ends import only_input
 from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
@@ -96,7 +97,7 @@ class diffusion(Objective):
 
         Shapes: (batch, …), level (batch,) whole numbers in [0, steps) → (batch, …).
         """
-        return f(self.mean + self.std * noisy, level=(level + 1) / self.steps).float()
+        return full(f(self.mean + self.std * noisy, level=(level + 1) / self.steps))
 
     def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
         out: dict[str, Tensor] = {}

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from thetastar.errors import UserError
+from thetastar.functional.losses import full
 from thetastar.functional.predictions import from_output
 from thetastar.layers.frozen import Frozen
 from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
@@ -61,10 +62,10 @@ class mean_teacher(Objective):
         if "unlabelled" not in batch:
             do = "write data={name: few_labels, source: …}"
             raise UserError("mean_teacher on data without unlabelled examples", "both kinds", do)
-        labelled = F.cross_entropy(f(batch["input"]).float(), batch["target"])
+        labelled = F.cross_entropy(full(f(batch["input"])), batch["target"])
         pair = batch["unlabelled"]
-        student = torch.softmax(f(pair["input"]).float(), -1)
-        teacher = torch.softmax(self.teacher(pair["view"]).float(), -1)
+        student = torch.softmax(full(f(pair["input"])), -1)
+        teacher = torch.softmax(full(self.teacher(pair["view"])), -1)
         consistency = (student - teacher).square().sum(-1).mean()
         return labelled + self.weight(t) * consistency, Aux(
             log={"labelled": labelled.detach(), "consistency": consistency.detach()}

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from thetastar.functional.collapse import spread
 from thetastar.functional.contrast import info_nce, two_views
+from thetastar.functional.losses import full
 from thetastar.layers.frozen import Frozen
 from thetastar.layers.projection import projector
 from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
@@ -78,8 +79,8 @@ class moco(Objective):
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
         first, second = two_views(batch, "moco")
-        query = F.normalize(self.projector(f.features(first)).float(), dim=-1)
-        key = F.normalize(self.key_projector(self.key_encoder.features(second)).float(), dim=-1)
+        query = F.normalize(full(self.projector(f.features(first))), dim=-1)
+        key = F.normalize(full(self.key_projector(self.key_encoder.features(second))), dim=-1)
         value = info_nce(query, key, self.queue, self.temperature).mean()
         return value, Aux(log={"spread": spread(key)}, carry={"keys": key})
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from thetastar.errors import UserError
 from thetastar.functional.hog import hog, hog_size
+from thetastar.functional.losses import full
 from thetastar.layers.ends import head, known_target, only_input
 from thetastar.protocols import Model, Schema
 from thetastar.registry import Count
@@ -55,4 +56,4 @@ class hog_linear(Model):
         """Every block has length 1; times the root of its entries, so that their mean square is 1."""
         with torch.autocast(x.device.type, enabled=False):
             size = self.block**2 * self.orientations
-            return hog(x.float(), self.cell, self.orientations, self.block) * size**0.5
+            return hog(full(x), self.cell, self.orientations, self.block) * size**0.5
