@@ -37,6 +37,6 @@ def test_tables_are_within_reach_of_boosting_over_five_seeds() -> None:
         ours, boosting = (statistics.mean(run[name] for run in runs) for name in ("ours", "boosting"))
         assert within(ours, boosting)
         for run in runs:
-            recorded = run["recipe"]["model"]
-            complete = registry.complete("models", recorded)
-            assert complete | recorded == complete, "but for arguments that came later"
+            model = run["recipe"]["model"]
+            complete = registry.complete("models", model)
+            assert complete | model == complete, "but for arguments that came later"
