@@ -13,10 +13,11 @@ import pytest
 
 from thetastar.cli import main
 from thetastar.errors import UserError
-from thetastar.explain.graph import Arrow, Box, arranged
+from thetastar.explain.graph import arranged
 from thetastar.explain.showing import explain
 from thetastar.explain.topics import backprop
-from thetastar.functional.tape import Value, backpropagate, ordered
+from thetastar.explain.tracing import graph_of
+from thetastar.functional.tape import Value, backpropagate
 
 CASES = list(itertools.product(backprop.WORDS["activation"], backprop.WORDS["loss"]))
 
@@ -82,11 +83,7 @@ def test_a_visit_comes_after_all_that_used_the_value() -> None:
 def test_nothing_in_the_drawing_overlaps(activation: str, loss: str) -> None:
     leaves = {name: Value(value, name) for name, value in backprop.PARAMETERS.items()}
     risk = backprop.network(leaves, activation, loss, 0.1)
-    backpropagate(risk)
-    boxes, arrows = [], []
-    for value in ordered(risk):
-        boxes.append(Box(value.name, value.formula, *map(backprop.rows_of, (value.data, value.gradient)), 1))
-        arrows += [Arrow(link.argument.name, value.name, backprop.local_words(link)) for link in value.links]
+    boxes, arrows = graph_of(backpropagate(risk))
     layout = arranged(boxes, arrows)
     places = [*layout.boxes.values(), *layout.labels]
     for one, two in itertools.combinations(places, 2):

@@ -33,12 +33,13 @@ class Box:
 
     @property
     def heading(self) -> str:
-        return f"{self.name} = {self.formula}" if self.formula else self.name
+        """What follows the name: its formula, or its shape alone."""
+        return self.formula if not self.formula or self.formula.startswith("(") else f"= {self.formula}"
 
     @property
     def width(self) -> float:
         numbers = CELL * max(len(row) for row in [*self.rows, *self.gradient])
-        return max(numbers, breadth(self.heading) + 26) + 2 * PAD
+        return max(numbers, strong(self.name) + breadth(self.heading) + 26) + 2 * PAD
 
     @property
     def height(self) -> float:
@@ -85,6 +86,11 @@ class Layout:
     labels: list[Place] = field(default_factory=list)
     width: float = 0.0
     height: float = 0.0
+
+
+def strong(name: str) -> float:
+    """Room for a name in bold letters."""
+    return 1.15 * breadth(name) + 5
 
 
 def columns_of(boxes: Sequence[Box], arrows: Sequence[Arrow]) -> dict[str, int]:
@@ -257,7 +263,7 @@ def box_parts(box: Box, place: Place) -> list[str]:
     parts = [
         f'<rect class="card" x="{left:.1f}" y="{up:.1f}" {extent} rx="5"/>',
         bold(left + PAD, y, box.name),
-        text(left + PAD + breadth(box.name) + 3, y, f"= {box.formula}" if box.formula else "", "soft"),
+        text(left + PAD + strong(box.name), y, box.heading, "soft"),
         text(right, y, str(box.visit), "accent", 9, "end"),
     ]
     y += 3

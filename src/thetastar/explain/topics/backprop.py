@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,13 +11,13 @@ from rich.text import Text
 from torch import Tensor
 from torch.nn import functional as F
 
-from thetastar.explain.graph import Arrow, Box, drawn
 from thetastar.explain.settings import chosen, offers
 from thetastar.explain.showing import Shown
+from thetastar.explain.tracing import as_data, figure_of, table_of
 from thetastar.functional import losses
 from thetastar.functional.activations import ACTIVATIONS
 from thetastar.functional.differentiation import deviation, jacobians
-from thetastar.functional.tape import Link, Value, backpropagate, ordered
+from thetastar.functional.tape import Value, backpropagate
 from thetastar.terminal import console
 
 Array = NDArray[np.float64]
@@ -35,7 +34,12 @@ PARAMETERS: dict[str, Array] = {
 
 
 def show(arguments: list[str]) -> Shown:
-    """`[activation=tanh] [loss=cross_entropy] [penalty=0.1]`."""
+    """`[activation=tanh] [loss=cross_entropy] [penalty=0.1]`, or the folder of a run of an mlp."""
+    folder = arguments[0] if len(arguments) == 1 and "=" not in arguments[0] else ""
+    if folder and (Path(folder).is_dir() or Path(folder).name != folder):
+        from thetastar.explain import recorded  # here, for it brings all of the engine
+
+        return recorded.show(folder)
     words, numbers = chosen("backprop", arguments, WORDS, NUMBERS)
     activation, loss, penalty = words["activation"], words["loss"], numbers["penalty"]
     leaves = {name: Value(value, name) for name, value in PARAMETERS.items()}
@@ -43,12 +47,6 @@ def show(arguments: list[str]) -> Shown:
     visits = backpropagate(risk)
     found = four_ways(leaves, activation, loss, penalty)
     apart = {way: deviation(values, found["automatic"]) for way, values in found.items() if way != "automatic"}
-    table = console.table("visit", "value", "is", "numbers", "local derivatives", f"∂{risk.name}/∂value")
-    for number, value in enumerate(visits, 1):
-        local = "\n".join(f"∂{value.name}/∂{link.argument.name} = {in_block(link)}" for link in value.links)
-        table.add_row(str(number), value.name, value.formula or "given", grid(value.data), local, grid(value.gradient))
-    for column in (table.columns[3], table.columns[5]):
-        column.no_wrap = True  # a matrix that is folded cannot be read
     sides = console.table("parameter", *found)
     for i, name in enumerate(entry_names()):
         sides.add_row(name, *(f"{values[i].item():+.10f}" for values in found.values()))
@@ -61,8 +59,14 @@ def show(arguments: list[str]) -> Shown:
     )
     largest = ", ".join(f"{way} {value:.0e}" for way, value in apart.items())
     end = f"\nLargest deviation from the automatic gradient, relative to its largest entry: {largest}."
-    end += f"\n{offers(WORDS, NUMBERS)}"
-    parts = [Text(said), table, Text("\nThe gradient of the parameters, found in four ways\n"), sides, Text(end)]
+    end += f"\n{offers(WORDS, NUMBERS)}; or name the folder of a run of an mlp"
+    parts = [
+        Text(said),
+        table_of(visits),
+        Text("\nThe gradient of the parameters, found in four ways\n"),
+        sides,
+        Text(end),
+    ]
     data = {
         "activation": activation,
         "loss": loss,
@@ -72,7 +76,7 @@ def show(arguments: list[str]) -> Shown:
         "deviations": apart,
     }
     label = f"Backpropagation through a net of two layers with {activation} and {loss}"
-    return Shown(parts, data, figure(risk, visits, label), label)
+    return Shown(parts, data, figure_of(visits, label), label)
 
 
 def network(leaves: dict[str, Value], activation: str, loss: str, penalty: float) -> Value:
@@ -142,46 +146,3 @@ def entry_names() -> list[str]:
         for name, value in PARAMETERS.items()
         for index in np.ndindex(value.shape)
     ]
-
-
-def rows_of(numbers: Array) -> list[list[str]]:
-    matrix = np.atleast_2d(numbers)
-    return [[f"{value:.3f}".replace("-", "−") for value in row] for row in matrix + 0.0]
-
-
-def grid(numbers: Array) -> str:
-    return "\n".join("  ".join(f"{cell:>6}" for cell in row) for row in rows_of(numbers))
-
-
-def local_words(link: Link) -> list[str]:
-    """The local derivative as an expression and, where it is no constant and no neighbour's value, in numbers."""
-    plain = link.side or np.ptp(link.local) == 0 or link.words == "y"
-    return [link.words] if plain else [link.words, *(" ".join(row) for row in rows_of(link.local))]
-
-
-def in_block(link: Link) -> str:
-    """The same with its numbers below it."""
-    words, *rows = local_words(link)
-    return f"{words} =\n{grid(link.local)}" if rows else words
-
-
-def as_data(value: Value) -> dict[str, Any]:
-    local = [
-        {"of": link.argument.name, "is": link.words, "numbers": link.local.tolist(), "side": link.side or "entrywise"}
-        for link in value.links
-    ]
-    numbers = {"value": value.data.tolist(), "local": local, "gradient": value.gradient.tolist()}
-    return {"name": value.name, "formula": value.formula, **numbers}
-
-
-def figure(risk: Value, visits: Sequence[Value], label: str) -> str:
-    turn = {id(value): number for number, value in enumerate(visits, 1)}
-    boxes, arrows = [], []
-    for value in ordered(risk):
-        boxes.append(Box(value.name, value.formula, rows_of(value.data), rows_of(value.gradient), turn[id(value)]))
-        arrows += [Arrow(link.argument.name, value.name, local_words(link)) for link in value.links]
-    legend = (
-        "in every box: the value, below it in blue ∂R/∂value and, in the corner, its turn in backpropagation;"
-        " on every arrow: the local derivative"
-    )
-    return drawn(boxes, arrows, legend, label)
