@@ -121,8 +121,9 @@ def usual(recipe: Recipe, stream: Stream, only: Sequence[str] | None = None) -> 
             if text and (only is None or name in only) and suits(recipe, stream, f"{letter}.{name}", text):
                 found[f"{letter}.{name}"] = text
     size = recipe.data.get("batch_size")
-    if only is None and steps and recipe.data["name"] == "resident" and isinstance(size, int):
-        sizes = [b for b in (size // 2, size, 2 * size, 4 * size) if 2 <= b <= max(size, stream.size("train") // 4)]
+    rows = stream.size("train")
+    if only is None and steps and recipe.data["name"] == "resident" and isinstance(size, int) and size < rows:
+        sizes = [b for b in (size // 2, size, 2 * size, 4 * size) if 2 <= b <= max(size, rows // 4)]
         found |= {"data.batch_size": "|".join(map(str, sizes))} if len(sizes) > 1 else {}
     return found
 
