@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 from thetastar.cli import main
 from thetastar.errors import UserError
+from thetastar.explain.model.anatomy import anatomy, example
 from thetastar.explain.model.expression import LAYERS, parsed
 
 PAIRS = st.one_of(st.integers(1, 5), st.tuples(st.integers(1, 5), st.integers(1, 5)))
@@ -143,6 +145,27 @@ def test_everything_else_is_refused_in_one_line(text: str, tmp_path: Path, capsy
     assert "\n" not in told
     assert len(told) < 400
     assert not gone.exists()
+
+
+ODD = st.sampled_from(
+    ["0", "1", "2", "8", "-1", "10**9", "(2, 3)", "(1,)", "(1, 2, 3)", "()", "0.5", "True", "None", "'same'", "[1, 2]"]
+)
+CALLS = st.tuples(st.sampled_from(sorted(LAYERS)), st.lists(ODD, max_size=4))
+SHAPES = st.sampled_from([(3,), (4, 8), (2, 9, 9), (1, 4, 5, 6), (3, 10**6, 10**6)])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(CALLS, min_size=1, max_size=3), SHAPES)
+def test_odd_arguments_are_understood_or_refused(calls: list[tuple[str, list[str]]], shape: tuple[int, ...]) -> None:
+    text = ", ".join(f"{name}({', '.join(arguments)})" for name, arguments in calls)
+    try:
+        found = anatomy(parsed(f"Sequential({text})"), example(shape, torch.float32))
+    except UserError as error:
+        told = str(error)
+    else:
+        told = json.dumps(found.to_json(formulas=True))
+    assert told
+    assert "\n" not in told
 
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:

@@ -194,6 +194,44 @@ def test_channels_last_layers_keep_their_place_and_attention_sees_all() -> None:
     assert found["after"] == ("global", None)
 
 
+class Bridge(nn.Module):
+    """Down and up again, beside a branch that stays fine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine, self.down = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(1, 2, 3, 2, 1)
+        self.inner, self.up = nn.Conv2d(2, 2, 3, padding=1), nn.ConvTranspose2d(2, 2, 2, 2)
+        self.out = nn.Conv2d(4, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.cat([self.fine(x), self.up(self.inner(self.down(x)))], 1))
+
+
+def test_finer_places_see_whole_steps_of_the_coarser_ones() -> None:
+    """7 through the coarse branch, of whose fine places three meet two coarse ones: 7 + 2; so says a gradient."""
+    model = Bridge().double()
+    for p in model.parameters():
+        nn.init.constant_(p, 0.1)
+    found = fields(anatomy(model, (1, 32, 32)))
+    assert [found[path] for path in ("inner", "up", "out")] == [([7, 7], [2, 2]), ([7, 7], [1, 1]), ([9, 9], [1, 1])]
+    x = torch.zeros(1, 1, 32, 32, dtype=torch.float64, requires_grad=True)
+    out = model(x)[0, 0]
+    widths = [
+        int((rows := torch.autograd.grad(out[i, i], x, retain_graph=True)[0][0, 0].any(1).nonzero()).max() - rows.min())
+        for i in range(12, 20)
+    ]
+    assert max(widths) + 1 == 9
+
+
+def test_sequences_of_vectors_have_no_places_and_parts_follow_their_owner() -> None:
+    model = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    found = anatomy(model, (5, 8))
+    assert {entry["receptive_field"] for entry in found.to_json()["layers"]} == {None}
+    paths = [row.path for row in found.rows]
+    assert paths.index("self_attn.out_proj") == paths.index("self_attn") + 1
+    assert found.trainable == sum(p.numel() for p in model.parameters())
+
+
 def test_vectors_have_no_receptive_field() -> None:
     model = nn.Sequential(nn.Linear(5, 4), nn.ReLU())
     assert set(fields(anatomy(model, (5,))).values()) == {(None, None)}

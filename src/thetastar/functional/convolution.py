@@ -101,8 +101,10 @@ class Window:
         start = min(self.start, other.start)
         end = max(self.start + self.reach, other.start + other.reach)
         stride = max(self.stride, other.stride)
-        if (self.base, self.grid) == (other.base, other.grid):
-            return replace(self, reach=end - start, stride=stride, start=start)
+        for one, two in ((self, other), (other, self)):
+            same = (one.base, one.grid) == (two.base, two.grid)
+            if same or (one.start, one.start + one.reach) == (start, end):  # it sees all that the other does
+                return replace(one, reach=end - start, stride=stride, start=start)
         return Window(end - start, stride, start)
 
     def seen(self, place: int, size: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from thetastar.errors import UserError
 from thetastar.explain.model.formulas import formulas_of
@@ -131,6 +132,14 @@ def _number(stride: Any) -> int | float:
     return int(stride) if stride.denominator == 1 else float(stride)
 
 
+def example(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """An example of that shape, of which nothing is held."""
+    try:
+        return torch.zeros(1, *shape, dtype=dtype, device="meta")
+    except RuntimeError:  # torch counts entries in 64 bits
+        raise UserError(f"the shape {tuple(shape)}", "fewer entries", "write for example (3, 224, 224)") from None
+
+
 def anatomy(module: nn.Module, x: Any, *, batch: int = TRAINED, name: str = "") -> Anatomy:
     """The layers of a model: shapes, parameters, multiply-adds, memory and receptive field.
 
@@ -148,11 +157,14 @@ def anatomy(module: nn.Module, x: Any, *, batch: int = TRAINED, name: str = "") 
     if isinstance(x, tuple | list) and all(isinstance(size, int) for size in x):
         if not x or min(x) < 1:
             raise UserError(f"the shape {tuple(x)}", "sizes ≥ 1", "write for example (3, 224, 224)")
-        like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
-        x = torch.zeros(1, *x, dtype=like.dtype, device=like.device)
-    if not isinstance(x, Tensor | Mapping):
+        like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0, device="meta"))
+        numbers = not like.is_meta
+        x = example(x, like.dtype)
+    elif isinstance(x, Tensor | Mapping):
+        numbers = not any(t.is_meta for t in (*tree_leaves(x), *module.parameters()))
+    else:
         raise UserError(f"an input of {type(x).__name__}", "a tensor or the shape of an example", "write (3, 224, 224)")
-    rows = walked(module, x, batch)
+    rows = walked(module, x, batch, numbers=numbers)
     buffers = sum(buffer.numel() for buffer in module.buffers())
     shapes = mapped(lambda part: tuple(part.shape), x)
     return Anatomy(name or type(module).__name__, rows, remarks_on(rows), shapes, batch, buffers)

@@ -28,8 +28,9 @@ def axes_of(layer: nn.Module) -> int:
 
 
 def each(value: Any, count: int) -> Shape:
-    """2 → (2, 2)."""
-    return tuple(value) if isinstance(value, Sequence) else (int(value),) * count
+    """2 → (2, 2), and (2,) too."""
+    values = tuple(value) if isinstance(value, Sequence) else (int(value),)
+    return values * count if len(values) == 1 else values
 
 
 def padding_of(layer: Any) -> Shape:

@@ -50,7 +50,7 @@ def formulas_of(row: Row, element: int = 4) -> list[Formula]:
     Args:
         element: bytes of a number.
     """
-    if not row.outputs or not row.inputs:
+    if not row.outputs or not row.inputs or 0 in (*row.inputs[0], *row.outputs[0]):
         return []
     found = [*_sizes(row), *_parameters(row), *_work(row), *_field(row)]
     if found and row.memory and row.memory == element * math.prod(row.outputs[0]):

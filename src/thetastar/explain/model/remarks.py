@@ -77,7 +77,8 @@ def _lost(rows: Sequence[Row]) -> list[str]:
         for i, size in enumerate(row.inputs[0][-count:]):
             kernel, stride, padding, dilation = along(layer, i)
             ceil = bool(getattr(layer, "ceil_mode", False))
-            lost.append(0 if ceil else unread(size, kernel, stride, padding, dilation))
+            skips = stride > span(kernel, dilation)  # it leaves out as much between its places, and is meant to
+            lost.append(0 if ceil or skips else unread(size, kernel, stride, padding, dilation))
             exact = (size - span(kernel, dilation) + 2 * padding) / stride + 1
             places.append(f"{exact:g} → {output_size(size, kernel, stride, padding, dilation, ceil=ceil)}")
         if any(lost):

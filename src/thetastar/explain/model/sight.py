@@ -55,13 +55,14 @@ class Sight(TorchDispatchMode):
     """Watches every operation while it is entered; what it does not understand, it says nothing of.
 
     Args:
-        x: the input, its leading axis the batch, with places along all axes from the third on.
+        x: the input: (batch, channels, places, …).
+        places: whether there are any; (batch, steps, entries) has none.
     """
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, *, places: bool) -> None:
         super().__init__()
         self.known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-        if x.ndim > 2:
+        if places:
             self.known[x] = Seen(tuple(range(2, x.ndim)), (Window(),) * (x.ndim - 2))
 
     def of(self, tensor: Any) -> Seen | None:
@@ -85,6 +86,8 @@ class Sight(TorchDispatchMode):
 
 def _after(func: Any, args: Sequence[Any], inputs: list[tuple[Tensor, Seen]], out: Tensor) -> Seen | None:
     name = func.overloadpacket.__name__
+    if 0 in out.shape:
+        return None
     if any(seen.everything for _, seen in inputs):
         return EVERYTHING
     x, seen = inputs[0]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from thetastar import registry
 from thetastar.defaults import open_for, with_target
 from thetastar.errors import UserError
-from thetastar.explain.model.anatomy import TRAINED, Anatomy, anatomy
+from thetastar.explain.model.anatomy import TRAINED, Anatomy, anatomy, example
 from thetastar.explain.model.expression import read_model
 from thetastar.explain.model.fitting import CONVOLUTIONS, TRANSPOSED, axes_of
 from thetastar.explain.model.walk import MISFITS
@@ -108,7 +108,7 @@ def _of_file(asked: Asked, path: Path) -> Found:
         return Found(anatomy(model, x, batch=asked.batch or stream.batch_size, name=path.name), said, written=True)
     shape, said = (asked.shape, "") if asked.shape else _guessed(model, path)
     _refuse_other_axes(model, shape)
-    x = torch.zeros(1, *shape, dtype=torch.long if _begins_with_words(model) else torch.float32, device="meta")
+    x = example(shape, torch.long if isinstance(_first(model), nn.Embedding) else torch.float32)
     return Found(anatomy(model, x, batch=asked.batch or TRAINED, name=path.name), said, written=True)
 
 
@@ -122,10 +122,6 @@ def _refuse_other_axes(model: nn.Module, shape: tuple[int, ...]) -> None:
             f"{axes_of(first) + 1} numbers, channels first",
             f"write for example --shape {example}",
         )
-
-
-def _begins_with_words(model: nn.Module) -> bool:
-    return isinstance(_first(model), nn.Embedding)
 
 
 def _first(model: nn.Module) -> nn.Module | None:

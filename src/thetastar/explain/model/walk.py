@@ -18,7 +18,8 @@ from thetastar.explain.model.fitting import check_fit, misfit
 from thetastar.explain.model.sight import Seen, Sight
 from thetastar.functional.nested import mapped
 
-MISFITS = (RuntimeError, ValueError, IndexError, TypeError)  # what torch says of shapes that do not fit
+# what torch says of shapes that do not fit, and of several tensors where it expects one
+MISFITS = (RuntimeError, ValueError, IndexError, TypeError, AttributeError, ArithmeticError)
 
 
 @dataclass
@@ -65,21 +66,23 @@ class Row:
         return self.path.count(".") + 1 if self.path else 0
 
 
-def walked(module: nn.Module, x: Any, batch: int | None) -> list[Row]:
+def walked(module: nn.Module, x: Any, batch: int | None, *, numbers: bool) -> list[Row]:
     """A row a call, in the order of the calls; then modules with parameters that were not called.
 
-    Shapes are all that is computed with, on torch's meta device; a model that needs numbers runs on them.
+    Shapes are all that is computed with, on torch's meta device.
 
     Args:
         x: a tensor, or several by name, with a batch axis.
         batch: examples for which `kept` is counted; None leaves it out.
+        numbers: whether a model that needs them may run on zeros instead.
     """
-    abstract = any(p.is_meta for p in module.parameters())
     try:
-        rows = _forward(module, mapped(lambda part: part.to("meta"), x), _on_meta(module), last=abstract)
+        rows = _forward(module, mapped(lambda part: part.to("meta"), x), _on_meta(module), last=not numbers)
     except MISFITS as error:
-        if abstract or isinstance(error, UserError):
+        if not numbers or isinstance(error, UserError):
             raise
+        like = next(module.parameters(), torch.empty(0))
+        x = mapped(lambda part: torch.zeros_like(part, device=like.device) if part.is_meta else part, x)
         rows, batch = _forward(module, x, {}, last=True), None
     _count_parameters(module, rows)
     if batch and any(row.trainable for row in rows):
@@ -155,7 +158,7 @@ def _forward(module: nn.Module, x: Any, weights: Mapping[str, Tensor], *, last: 
     outputs: list[Tensor] = []
     held: dict[int, Tensor] = {}  # by storage; what is held leaves its ids to no other
     counter = FlopCounterMode(display=False)
-    sight = Sight(x) if isinstance(x, Tensor) else None
+    sight = Sight(x, places=_has_places(module, x)) if isinstance(x, Tensor) else None
 
     def before(path: str, layer: nn.Module, given: list[Tensor]) -> None:
         row = Row(path, layer, [tuple(t.shape) for t in given], leaf=next(layer.children(), None) is None)
@@ -195,6 +198,12 @@ def _forward(module: nn.Module, x: Any, weights: Mapping[str, Tensor], *, last: 
     return rows
 
 
+def _has_places(module: nn.Module, x: Tensor) -> bool:
+    """Images do; three axes are those of a sequence of channels only where something sweeps along it."""
+    swept = (nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d)
+    return x.ndim > 3 or (x.ndim == 3 and any(isinstance(part, swept) for part in module.modules()))
+
+
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
@@ -205,7 +214,9 @@ def _count_parameters(module: nn.Module, rows: list[Row]) -> None:
     counted: set[int] = set()
     for path, layer in module.named_modules():
         if path not in called and next(layer.parameters(recurse=False), None) is not None:
-            rows.append(Row(path, layer, leaf=next(layer.children(), None) is None))
+            above = path.rpartition(".")[0]
+            place = max((i + 1 for i, row in enumerate(rows) if _inside(row.path, above)), default=len(rows))
+            rows.insert(place, Row(path, layer, leaf=next(layer.children(), None) is None))
     _add_headings(module, rows)
     first = {path: row for row in reversed(rows) for path in [row.path]}
     for path, layer in module.named_modules():
@@ -214,6 +225,10 @@ def _count_parameters(module: nn.Module, rows: list[Row]) -> None:
                 counted.add(id(p))
                 first[path].trainable += p.numel() if p.requires_grad else 0
                 first[path].frozen += 0 if p.requires_grad else p.numel()
+
+
+def _inside(path: str, above: str) -> bool:
+    return not above or path == above or path.startswith(f"{above}.")
 
 
 def _add_headings(module: nn.Module, rows: list[Row]) -> None:
