@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,30 +14,19 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from thetastar import registry
-from thetastar.errors import UserError, nearest
 from thetastar.explain.drawing import BLUE, chart
+from thetastar.explain.rules import Rule, formulas, rules
 from thetastar.explain.showing import Shown
 from thetastar.protocols import Aux, Batch, Clock, Move
 from thetastar.registry import Spec
 from thetastar.terminal import console
 
-VARIANTS: dict[str, list[Spec]] = {"sgd": [{"momentum": 0}, {}, {"nesterov": True}]}  # worth seeing apart
 TURN, FLAT, STEEP = math.radians(25), 1.0, 20.0  # of the valley: where it runs, curvature along it and across
 START = (-2.0, 1.0)
 SHORT = 0.02  # of plain gradient descent between the two gradients
 STEPS = 15
 RATES = [10 ** (k / 4) for k in range(-10, 9)]  # 0.003 … 100: what a path may choose from
 WIDE, HIGH = 2.6, 1.7  # half of what the drawing shows
-
-
-@dataclass(frozen=True)
-class Rule:
-    """An algorithm with its settings; `lr` is None where a search finds the length."""
-
-    label: str
-    spec: Spec
-    formula: str
-    lr: float | None
 
 
 @dataclass(frozen=True)
@@ -49,23 +39,24 @@ class Step:
 
 
 def show(arguments: list[str]) -> Shown:
-    """`[ALGORITHM …]`: some of them, or all."""
-    known = registry.entries("algorithms")
-    for name in arguments:
-        if name not in known:
-            raise UserError(f"unknown algorithm '{name}'", f"one of {', '.join(known)}", nearest(name, known))
-    rules = [rule for name in arguments or known for rule in rules_of(name)]
+    """`[ALGORITHM …]`: some of them, or all; or the folder of a run, and then these."""
+    folder = arguments[0] if arguments else ""
+    if folder and (Path(folder).is_dir() or Path(folder).name != folder):
+        from thetastar.explain import stepping  # here, for it brings all of the engine
+
+        return stepping.show(folder, arguments[1:])
+    found = rules(arguments)
     here = torch.tensor(START, dtype=torch.float64)
     first = hessian() @ here
     second = hessian() @ (here - SHORT * first)
-    steps = {rule.label: two_steps(rule.spec, here, (first, second)) for rule in rules}
-    paths = {rule.label: best_path(rule) for rule in rules}
+    steps = {rule.label: two_steps(rule.spec, here, (first, second)) for rule in found}
+    paths = {rule.label: best_path(rule) for rule in found}
     table = console.table("rule", "η", "step on g₁", "length", "cos", "step on g₂", "length", "cos")
-    for rule in rules:
+    for rule in found:
         cells = [cell for step in steps[rule.label] for cell in cells_of(step)]
-        table.add_row(rule.label, "search" if rule.lr is None else f"{rule.lr:g}", *cells)
+        table.add_row(rule.label, rule.rate, *cells)
     ends = console.table("rule", "η", f"f after {STEPS} steps")
-    for rule in rules:
+    for rule in found:
         rate, _, values = paths[rule.label]
         ends.add_row(rule.label, "search" if rate is None else f"{rate:.3g}", small(values[-1]))
     said = (
@@ -74,7 +65,7 @@ def show(arguments: list[str]) -> Shown:
     )
     note = (
         "\ncos: of the angle between a step and −g; 1 is straight down the gradient, 0 along the contour.\n\n"
-        + "\n".join(f"{name}: {known[name].summary}" for name in arguments or known)
+        + formulas(found)
         + f"\n\nFrom the same θ on f(θ) = θᵀHθ/2, which is {value_at(here):.3g} there, each rule with that of"
         f" {len(RATES)} step sizes from {RATES[0]:.3f} to {RATES[-1]:g} which keeps f lowest on the way\n"
     )
@@ -82,27 +73,14 @@ def show(arguments: list[str]) -> Shown:
         "place": list(START),
         "hessian": hessian().tolist(),
         "gradients": [first.tolist(), second.tolist()],
-        "rules": [asdict(rule) | {"steps": [asdict(step) for step in steps[rule.label]]} for rule in rules],
+        "rules": [asdict(rule) | {"steps": [asdict(step) for step in steps[rule.label]]} for rule in found],
         "paths": {
             label: {"lr": rate, "points": points, "values": values} for label, (rate, points, values) in paths.items()
         },
     }
     label = f"{STEPS} steps of every algorithm in a narrow valley"
-    return Shown([Text(said), table, Text(note), ends], data, chart(figure(paths), label), label)
-
-
-def rules_of(name: str) -> list[Rule]:
-    known = registry.arguments(registry.load("algorithms", name))
-    plain: Spec = {"schedule": None} if "schedule" in known else {}
-    found: list[Rule] = []
-    for variant in VARIANTS.get(name, [{}]):
-        words = [
-            f"{key}={str(value).lower() if isinstance(value, bool) else f'{value:g}'}" for key, value in variant.items()
-        ]
-        spec = registry.complete("algorithms", {"name": name, **plain, **variant})
-        formula = registry.entries("algorithms")[name].summary
-        found.append(Rule(" ".join([name, *words]), spec, formula, spec.get("lr")))
-    return found
+    more = Text("\nTo change: names of algorithms, or the folder of a run to see one step of each from its weights")
+    return Shown([Text(said), table, Text(note), ends, more], data, chart(figure(paths), label), label)
 
 
 @cache
