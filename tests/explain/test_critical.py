@@ -207,6 +207,14 @@ def test_runs_without_one_loss_are_refused(recipe: dict[str, Any], words: str) -
         critical.show(star)
 
 
+def test_a_run_that_diverged_is_refused() -> None:
+    star = ts.fit("blobs", "softmax", steps=2)
+    with torch.no_grad():
+        next(star.program.parameters()).fill_(math.nan)
+    with pytest.raises(UserError, match="not finite"):
+        critical.show(star)
+
+
 def test_the_command(digits: ts.Star, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digits.save(tmp_path / "run")
     place = str(tmp_path / "run")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import thetastar as ts
 from thetastar import equation
 from thetastar.cli import main
 from thetastar.errors import UserError
-from thetastar.explain import landscape
+from thetastar.explain import contours, landscape
 from thetastar.functional.curvature import flat
 from thetastar.functional.keys import generator
 from thetastar.functional.landscape import random_direction
@@ -107,6 +109,24 @@ def test_looking_changes_nothing_and_tells_how_far_it_is(net: ts.Star) -> None:
     assert Ear.heard[-1] == (16, 16)
     assert (51, 51) in Ear.heard
     assert (40, 40) in Ear.heard
+
+
+def test_shades_hold_for_flat_negative_and_broken_losses() -> None:
+    """Levels rise, and a figure is drawn, where losses are all the same, below zero, or no numbers in places."""
+    axis = [-1.0, 0.0, 1.0]
+    for losses in (
+        [[1.0] * 3] * 3,
+        [[0.0] * 3] * 3,
+        [[-5.0, -4.0, 2.0]] * 3,
+        [[0.1, math.nan, math.inf], [1.0, 2.0, 1e30], [0.1, 0.2, 0.3]],
+    ):
+        plane = contours.Slice([axis, axis], losses)
+        levels = contours.thresholds([plane])
+        assert len(levels) == 8
+        assert all(a < b for a, b in itertools.pairwise(levels))
+        line = contours.Slice([axis], losses[0])
+        panels = contours.Panels("a", line, plane, contours.Track(plane, [[0.5, 0.5], [0, 0]], ("first", "second")))
+        assert contours.figure([panels], "what it shows").count("<path") > 10
 
 
 def test_one_step_is_no_path() -> None:

@@ -67,6 +67,7 @@ def thresholds(planes: Sequence[Slice]) -> list[float]:
     """Eight losses between the lowest and a high one, evenly on a logarithmic scale where all are positive."""
     values = sorted(v for plane in planes for row in plane.losses for v in row if math.isfinite(v))
     low, high = values[0], values[int(0.98 * (len(values) - 1))]
+    high = max(high, low + 1e-3 * max(abs(low), 1.0))  # losses that are all the same get shades too
     inner = len(STEPS)
     if low <= 0:
         return [low + (high - low) * k / inner for k in range(1, inner)]
@@ -94,7 +95,9 @@ def axis(orient: str, title: str, drawn: bool = False) -> Spec:
 def group(corner: tuple[int, int], size: tuple[int, int], title: str, inside: Spec) -> Spec:
     place = {"x": corner[0], "y": corner[1], "width": size[0], "height": size[1]}
     encode = {"enter": {name: {"value": value} for name, value in place.items()}}
-    return {"type": "group", "encode": encode, "title": {"text": title, "frame": "group"}, **inside}
+    own = [{"name": "width", "value": size[0]}, {"name": "height", "value": size[1]}]  # as far as lines of its grid go
+    head = fixed("text", y=-10, text=title, fill=INK, fontSize=13, fontWeight=600)
+    return {"type": "group", "encode": encode, "signals": own, **inside, "marks": [head, *inside["marks"]]}
 
 
 def scales(across: Sequence[float], up: Sequence[float], size: tuple[int, int], kind: str = "linear") -> list[Spec]:
@@ -154,10 +157,13 @@ def lines(runs: Sequence[Panels]) -> Spec:
     stroke = {"type": "line", "from": {"data": "each"}, "encode": {"enter": {
         **place, "stroke": {"field": "colour"}, "strokeWidth": {"value": 2}}}}  # fmt: skip
     marks: list[Spec] = [{"type": "group", "from": each, "marks": [stroke]}]
-    if len(runs) > 1:
-        for number, run in enumerate(runs):
-            text = {"text": run.name, "fill": SERIES[number % len(SERIES)], "x": WIDE / 2, "y": 10 + 17 * number}
-            marks.append(fixed("text", align="center", **text))
+    right = float(WIDE)
+    for number, run in reversed(
+        [*enumerate(runs)] if len(runs) > 1 else []
+    ):  # beside the title, so that none is hidden
+        colour = SERIES[number % len(SERIES)]
+        marks.append(fixed("text", x=right, y=-10, text=run.name, align="right", fill=colour, fontWeight=600))
+        right -= 7.2 * len(run.name) + 16
     inside = {
         "data": [{"name": "rows", "values": rows}],
         "scales": scales((-1, 1), (low, high), (WIDE, LOW), "log" if low > 0 and high > 30 * low else "linear"),

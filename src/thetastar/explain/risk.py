@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -115,7 +116,11 @@ def risk_of(star: Star, examples: int, exact: bool = False) -> Risk:
     if exact:
         program.double()
         parts = [mapped(lambda x: x.double() if x.is_floating_point() else x, one) for one in parts]
-    return Risk(program, move, parts, star.clock, used, of, said)
+    risk = Risk(program, move, parts, star.clock, used, of, said)
+    if not math.isfinite(risk.value()):
+        got = "the loss at the end of this run is not finite"
+        raise UserError(got, "a run that did not diverge", "train it with a lower algorithm.lr")
+    return risk
 
 
 def only_move(star: Star, program: Program) -> Move:
