@@ -113,7 +113,7 @@ class Recipe:
         entry: dict[str, Any] = {"format": FORMAT}
         for part in dataclasses.fields(self):
             value = getattr(self, part.name)
-            if value is not None and value != {}:
+            if value is not None and not (isinstance(value, dict) and not value):
                 entry[part.name] = _plain(value)
         return entry
 

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thetastar import star
 from thetastar.data.table import table
 from thetastar.defaults import open_stream
 from thetastar.errors import UserError
@@ -249,11 +250,7 @@ BAD_FILES: list[tuple[Any, dict[str, Any], str]] = [
         {"target": "y"},
         "30 of 30 classes, such as 'row 0', have a single example.*choose another target",
     ),
-    (
-        GOOD.replace("11,2,v", "11,2,"),
-        {"target": "y"},
-        r"missing \(NaN\) in 1 of 12 rows.*drop those rows",
-    ),
+    ("a,y\n1,u\n2,\n3,v\n4,?\n", {"target": "y"}, "target 'y' is missing in 2 of 4 rows.*choose another target"),
     (GOOD, {"target": "y", "task": "regression"}, r"holds words \('u'\); expected numbers"),
     ("y\n" + "u\nv\n" * 6, {"target": "y"}, "no column beside the target"),
     (GOOD + "1,2,u,extra\n", {"target": "y"}, "does not parse: .*line 14"),
@@ -346,3 +343,41 @@ def test_housing_and_census(shared_data: Path) -> None:
     assert any(line.startswith("column 'native_country': ") and line.endswith("'other'") for line in census.said)
     values = census.sample("train", census.size("train"))["input"].double()
     torch.testing.assert_close(values.mean(0), torch.tensor(census.schema.input.mean, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("target", ["word", "number", "word,flag", "number,other"])
+def test_rows_without_a_target_are_left_out_and_counted(target: str) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": np.arange(60.0) ** 2, "number": rng.standard_normal(60), "flag": [0, 1] * 30})
+    frame["word"], frame["other"] = np.where(frame["flag"] == 1, "yes", "no"), frame["number"] * 2
+    frame["part"] = ["train"] * 40 + ["valid"] * 10 + ["test"] * 10
+    holes = [3, 17, 44, 59]
+    frame[["word", "number"]] = frame[["word", "number"]].astype(object)
+    frame.loc[holes, ["word", "number"]] = None
+    named = {"name": "table", "target": target, "drop": ["other"] if "other" not in target else []}
+    stream = open_stream({**named, "frame": frame, "split_column": "part"})
+    without = open_stream({**named, "frame": frame.drop(index=holes).convert_dtypes(), "split_column": "part"})
+    assert stream.said[0].startswith("4 of 60 rows left out: they have no target")
+    assert {name: stream.size(name) for name in ("train", "valid", "test")} == {"train": 38, "valid": 9, "test": 9}
+    for split in ("train", "valid", "test"):
+        mine, theirs = (one.examples(split) for one in (stream, without))
+        assert torch.equal(mine["input"], theirs["input"])
+        assert torch.equal(mine["target"], theirs["target"])
+
+
+def test_lists_in_a_column_are_refused_unless_they_are_the_target_or_left_out() -> None:
+    frame = pd.DataFrame(
+        {"x": X, "tags": [["a", "b"][: 1 + n % 2] for n in range(ROWS)], "y": ["u", "v"] * (ROWS // 2)}
+    )
+    assert open_stream({"name": "table", "frame": frame, "target": "tags", "drop": ["y"]}).schema.target.names == (
+        "a",
+        "b",
+    )
+    assert open_stream({"name": "table", "frame": frame, "target": "y", "drop": ["tags"]}).size("train") > 0
+    with pytest.raises(UserError, match=r"column .tags. holds values of type list.*leave it out"):
+        open_stream({"name": "table", "frame": frame, "target": "y"})
+
+
+def test_a_frame_without_a_target_is_told_what_to_name() -> None:
+    with pytest.raises(UserError, match="no target given"):
+        star.fit(pd.DataFrame({"x": X, "y": X}))

@@ -14,6 +14,7 @@ from scipy.stats import mannwhitneyu
 from sklearn.metrics import roc_auc_score
 
 from thetastar import cli
+from thetastar.defaults import open_stream
 from thetastar.look.balance import balance
 from thetastar.look.correlations import correlations, cramer
 from thetastar.look.drift import delong, drift
@@ -257,12 +258,38 @@ def test_columns_are_profiled_with_or_without_a_target():
 
 
 def test_a_table_that_training_refuses_is_still_looked_at():
-    frame = clean(rows=80).assign(empty=np.nan)
+    frame = clean(rows=80).assign(empty=np.nan, lists=[[1, 2]] * 80)
     frame.loc[3, "y"] = None
     found = of(frame)
-    assert [finding.severity for finding in found.findings] == ["high"]
+    assert [(finding.severity, finding.columns) for finding in found.findings] == [("high", ()), ("medium", ("lists",))]
     assert len(leakage(found).rows) == 5
     assert 3 not in found.labelled
+
+
+def test_written_numbers_and_dates_are_looked_at_as_what_they_mean():
+    rng = np.random.default_rng(0)
+    income, days = rng.integers(10_000, 90_000, 200), rng.integers(0, 9_000, 200)
+    born = [(pd.Timestamp("1970-01-01") + pd.Timedelta(days=int(day))).strftime("%d.%m.%Y") for day in days]
+    label = np.where(income > 50_000, "rich", "poor")
+    found = of(pd.DataFrame({"income": [f"{one:,}" for one in income], "born": born, "y": label}))
+    lines = {line[0]: line for line in profile(found).rows}
+    assert lines["income"][1] == "number"
+    assert lines["income"][4:7] == (income.min(), np.median(income), income.max())
+    assert lines["born"][1] == "date"
+    assert lines["born"][4] == str((pd.Timestamp("1970-01-01") + pd.Timedelta(days=int(days.min()))).date())
+    assert dict(leakage(found).rows)["income"] > 0.9
+
+
+def test_splits_are_those_of_training_where_some_rows_have_no_target():
+    frame = clean(rows=80)
+    frame.loc[[3, 30], "y"] = None
+    found = of(frame)
+    stream = open_stream({"name": "table", "frame": frame, "target": "y"})
+    assert not found.findings
+    assert found.count == 80
+    kept = [row for row in range(80) if row not in (3, 30)]
+    for name, rows in found.splits.items():
+        assert list(rows) == [kept[row] for row in stream.rows[name]]
 
 
 def test_the_page_is_self_contained_escaped_and_balanced():

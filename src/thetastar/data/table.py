@@ -29,7 +29,7 @@ from thetastar.data.prepare.reading import (
     kind_of,
     match,
 )
-from thetastar.data.prepare.several import Task, find_targets, read_targets
+from thetastar.data.prepare.several import Task, find_targets, has_answer, read_targets
 from thetastar.data.prepare.splitting import split_of_rows, times_of
 from thetastar.data.prepare.texts import Weights
 from thetastar.data.prepare.words import Categories
@@ -54,6 +54,7 @@ class table(Source):
             give the splits.
         frame: a pandas DataFrame instead of a file.
         target: the column to predict, or several: all of numbers, or all of no and yes (0 and 1), a label each.
+            Rows without a target are left out, and counted.
         task: "auto" reads words, truth values and whole numbers with few values as classes, other numbers as numbers,
             words with ; or | between them, or lists, as several labels a row; "multi-label" also those with commas.
         drop: columns to leave out.
@@ -115,10 +116,11 @@ class table(Source):
             frame, self.given, self.name, self._fingerprint = found.frame, found.given, found.title, found.digest
         else:
             frame = self._framed(frame)
-        self.rows = len(frame)
-        if self.rows < 3:
-            raise UserError(f"{self.name} has {self.rows} row{'s' * (self.rows > 1)}", "at least 3", "add rows")
+        if len(frame) < 3:
+            raise UserError(f"{self.name} has {len(frame)} row{'s' * (len(frame) > 1)}", "at least 3", "add rows")
         self.target_names = find_targets(frame, target, self.name)
+        frame = self._answered(frame, task)
+        self.rows = len(frame)
         self.targets, self.target, self.strata = read_targets(frame, self.target_names, task, self.said)
         self.time = time
         self._split(frame, split_column, group, time)
@@ -137,6 +139,25 @@ class table(Source):
             raise UserError("table.frame has no rows", "at least one row", "check the frame")
         self.name, self._fingerprint = "table", frame_hash(frame)
         return distinct_names(frame, self.said).reset_index(drop=True)
+
+    def _answered(self, frame: pd.DataFrame, task: Task) -> pd.DataFrame:
+        """The rows that have an answer: nothing can be learnt from the others, nor tested on them."""
+        whole = len(frame)
+        self.kept = np.flatnonzero(has_answer(frame, self.target_names, task))
+        if len(self.kept) == whole:
+            return frame
+        names = ", ".join(f"'{name}'" for name in self.target_names)
+        if len(self.kept) < 3:
+            got = f"target {names} is missing in {whole - len(self.kept):,} of {whole:,} rows"
+            raise UserError(got, "a target in at least 3 rows", "choose another target")
+        self.said.append(f"{whole - len(self.kept):,} of {whole:,} rows left out: they have no target {names}")
+        if self.given:
+            self.given = {
+                split: np.searchsorted(self.kept, rows[np.isin(rows, self.kept)]) for split, rows in self.given.items()
+            }
+            if not len(self.given["train"]):
+                raise UserError(f"no training row has a target {names}", "answers to learn from", "check the splits")
+        return frame.iloc[self.kept].reset_index(drop=True)
 
     def _split(self, frame: pd.DataFrame, split_column: str | None, group: str | None, time: str | None) -> None:
         """Read off what the split is to respect."""

@@ -62,5 +62,5 @@ def _cell(value: object) -> object:
         return None
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return float(value) if isinstance(value, float | np.floating) else int(value)
-    text = str(value)
+    text = str(value).removesuffix(" 00:00:00")  # of a date
     return text if len(text) <= 60 else text[:59] + "…"

@@ -106,7 +106,7 @@ def number_row(name: str, x: Any, kind: str) -> tuple[Any, ...]:
 
 
 def _day(value: float) -> str:
-    return (pd.Timestamp(0) + pd.Timedelta(days=value)).isoformat().removesuffix("T00:00:00")
+    return (pd.Timestamp(0) + pd.Timedelta(days=value)).isoformat(" ", "minutes").removesuffix(" 00:00")
 
 
 def words_row(name: str, words: pd.Series, kind: str) -> tuple[Any, ...]:

@@ -14,10 +14,12 @@ from torch import Tensor
 from thetastar import registry
 from thetastar.data.prepare.files import read_files
 from thetastar.data.prepare.reading import as_numbers, as_words, distinct_names, kind_of
+from thetastar.data.prepare.recognising import date_form, dates, number_style, numbers
 from thetastar.data.prepare.several import find_targets
 from thetastar.data.prepare.splitting import split_of_rows, times_of
 from thetastar.data.prepare.targets import read_target
 from thetastar.data.resident import resident
+from thetastar.data.table import table
 from thetastar.defaults import data_spec, open_stream
 from thetastar.errors import UserError, nearest
 from thetastar.functional.keys import mix
@@ -156,6 +158,7 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
         stream = None
         found.findings.append(_refusal(error))
     if isinstance(stream, resident):
+        assert isinstance(stream.source, table)
         kept = stream.source.kept  # rows without a target are in no split
         found.splits, found.said = {name: kept[rows] for name, rows in stream.rows.items()}, list(stream.said)
         paths = [album.name for album in getattr(stream.source, "albums", ())]
@@ -175,7 +178,29 @@ def _of_table(spec: Mapping[str, Any]) -> Subject:
         found.said.append("several answers a row: leakage, balance and labels are not examined")
     else:
         _read_labels(found, names[0], source.get("task", "auto"))
+    found.frame = _meant(found.frame, found.findings)
     return found
+
+
+def _meant(frame: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
+    """Words that are written numbers or dates as these, as training reads them; without columns that cannot be read."""
+    columns: dict[str, pd.Series] = {}
+    for name, column in frame.items():
+        try:
+            written = kind_of(column) == "words" and not isinstance(column.dtype, pd.CategoricalDtype)
+            words = as_words(column) if written else None
+        except UserError as error:
+            odd = "columns that cannot be read"
+            findings.append(Finding(what=odd, evidence=error.got, severity="medium", columns=(str(name),)))
+            continue
+        style = number_style(words) if words is not None else None
+        form = date_form(words) if words is not None and style is None else None
+        if words is not None and style:  # plain numbers with words among them are a finding
+            column = pd.Series(numbers(words, style), column.index)
+        elif words is not None and form:
+            column = dates(words, form).dt.tz_localize(None)
+        columns[str(name)] = column
+    return pd.DataFrame(columns, index=frame.index)
 
 
 def _asked(frame: pd.DataFrame, source: Mapping[str, Any]) -> dict[str, Any]:

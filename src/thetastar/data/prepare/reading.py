@@ -79,11 +79,11 @@ def content_hash(path: Path) -> str:
 
 
 def frame_hash(frame: pd.DataFrame) -> str:
-    """Of the values and names, not of the index."""
+    """Of the values and names, not of the index; lists and the like by how they are written."""
     digest = hashlib.sha256("\0".join(map(str, frame.columns)).encode())
-    for number in range(frame.shape[1]):
-        kind_of(frame.iloc[:, number])  # refuses what cannot be hashed
-    digest.update(hash_pandas_object(frame, index=False).to_numpy().tobytes())  # type: ignore[operator]
+    columns = [frame.iloc[:, number] for number in range(frame.shape[1])]
+    plain = pd.concat([column.map(repr) if _odd_types(column) else column for column in columns], axis=1)
+    digest.update(hash_pandas_object(plain, index=False).to_numpy().tobytes())  # type: ignore[operator]
     return digest.hexdigest()[:16]
 
 
@@ -98,12 +98,21 @@ def kind_of(column: pd.Series) -> Literal["number", "words"]:
         return "number"
     if kind != np.dtype(object):
         return "words"
-    types = {type(value) for value in column.dropna()}
-    odd = sorted(found.__name__ for found in types if issubclass(found, list | tuple | dict | set | bytes | np.ndarray))
-    if odd:
+    if odd := _odd_types(column):
         raise UserError(f"column '{name}' holds values of type {odd[0]}", "numbers or words", "leave it out with drop")
+    types = {type(value) for value in column.dropna()}
     numbers = all(issubclass(found, int | float | np.number) and found is not bool for found in types)
     return "number" if types and numbers else "words"
+
+
+def _odd_types(column: pd.Series) -> list[str]:
+    """Names of the types of values that are neither numbers nor words, of a column of objects."""
+    if column.dtype != np.dtype(object):
+        return []
+    types = {type(value) for value in column.dropna()}
+    return sorted(
+        found.__name__ for found in types if issubclass(found, list | tuple | dict | set | bytes | np.ndarray)
+    )
 
 
 def as_numbers(column: pd.Series) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from thetastar.data.prepare.reading import as_floats, as_words, kind_of
+from thetastar.data.prepare.reading import as_floats, as_numbers, as_words, kind_of
 from thetastar.data.prepare.targets import find_target, read_target, refuse_singles
 from thetastar.errors import UserError
 from thetastar.protocols import Field
@@ -33,6 +33,16 @@ def find_targets(frame: pd.DataFrame, target: str | Sequence[str] | None, title:
     if copies:
         raise UserError(f"{title} has several columns '{copies[0]}'", "one target", "rename the others")
     return found
+
+
+def has_answer(frame: pd.DataFrame, names: Sequence[str], task: Task) -> NDArray[np.bool_]:
+    """Rows in which every target has a value; a blank among lists of labels is a row with no label."""
+    columns = [pd.Series(frame[name]) for name in names]
+    many = len(columns) == 1 and task in ("auto", "multi-label") and _labels(columns[0], task == "multi-label")
+    if many or any(_lists(column).any() for column in columns):
+        return np.ones(len(frame), dtype=bool)
+    read = [as_numbers(column) if kind_of(column) == "number" else as_words(column) for column in columns]
+    return ~np.any([np.asarray(pd.isna(values)) for values in read], axis=0)
 
 
 def read_targets(
@@ -96,8 +106,8 @@ def _truth(column: pd.Series) -> NDArray[np.bool_] | None:
 
 def _labels(column: pd.Series, asked: bool) -> tuple[list[set[str]], str] | None:
     """The labels of each row and how they were told apart; None where a row has one answer."""
-    lists = [isinstance(value, list | tuple | set | np.ndarray) for value in column]
-    if any(lists):
+    lists = _lists(column)
+    if lists.any():
         found = [set(map(str, value)) if many else set[str]() for value, many in zip(column, lists, strict=True)]
         odd = [value for value, many, gap in zip(column, lists, column.isna(), strict=True) if not many and not gap]
         if odd:
@@ -108,6 +118,12 @@ def _labels(column: pd.Series, asked: bool) -> tuple[list[set[str]], str] | None
     if mark is None and not asked:
         return None
     return parted(words.fillna(""), mark or MARKS[0]), f"separated by {mark or MARKS[0]!r}"
+
+
+def _lists(column: pd.Series) -> NDArray[np.bool_]:
+    if column.dtype != np.dtype(object):
+        return np.zeros(len(column), dtype=bool)
+    return np.array([isinstance(value, list | tuple | set | np.ndarray) for value in column], dtype=bool)
 
 
 def mark_of(words: pd.Series, marks: Collection[str] = MARKS) -> str | None:
