@@ -178,6 +178,9 @@ def test_every_model_is_explained_or_says_what_it_needs() -> None:
         (["mlp", "--shape", "3,x"], "--shape 3,x"),
         (["mlp", "--shape", "3", "--data", "digits"], "--data and --shape"),
         (["cnn", "--shape", "10"], "cnn on vector inputs"),
+        (["mlp", "--shape", "99999999999,3"], "at most 1,073,741,824 entries"),
+        (["mlp", "--shape", "9", "widths=[99999999999,99999999999]"], "mlp cannot be built"),
+        (["mlp", "--shape", "9", "widths=[9,99999999999999999999]"], "mlp cannot be built"),
         (["knn"], "knn has no layers before it has learnt"),
     ],
 )

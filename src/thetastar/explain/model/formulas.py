@@ -105,7 +105,7 @@ def _swept(layer: Any, i: int, size: int) -> tuple[str, int]:
     value = output_size(size, kernel, stride, padding, dilation, ceil=ceil)
     reach = span(kernel, dilation)
     exact = (size - reach + 2 * padding) / stride + 1
-    text = f"({size} − {reach} + 2·{padding})/{stride} + 1 = {exact:g}" + (f" → {value}" if exact != value else "")
+    text = f"({size} − {reach} + 2·{padding})/{stride} + 1 = {exact:.10g}" + (f" → {value}" if exact != value else "")
     return text + (f", the kernel spans {dilation}({kernel} − 1) + 1 = {reach}" if dilation > 1 else ""), value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from thetastar.recipe import Recipe
 from thetastar.star import load
 
 DATA = ("digits", "breast_cancer", "diabetes")  # of each kind of input and target, the first that the model takes
+LARGEST = 2**30  # entries of an example
 CLASSES = 10  # where only a shape is given
 LETTERS = ("data", "model")
 Inputs = Any  # a tensor, or several by name
@@ -62,7 +64,10 @@ def shape_from(text: str) -> tuple[int, ...]:
     parts = text.lower().replace("x", ",").replace("×", ",").split(",")
     if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise UserError(f"--shape {text}", "whole numbers ≥ 1 with commas between", "write for example 3,224,224")
-    return tuple(int(part) for part in parts)
+    shape = tuple(int(part) for part in parts)
+    if math.prod(shape) > LARGEST:
+        raise UserError(f"--shape {text}", f"at most {LARGEST:,} entries", "make it smaller")
+    return shape
 
 
 def examined(asked: Asked) -> Found:
@@ -187,7 +192,12 @@ def _anatomy_of(spec: Mapping[str, Any], schema: Schema, batch: int) -> Anatomy:
             model = registry.build("models", spec, schema, where="model")
         return anatomy(model, inputs_of(schema), batch=batch, name=name)
     except MISFITS:  # it computes with numbers, or makes no sense: the second is said again
+        pass
+    try:
         model = registry.build("models", spec, schema, where="model")
+    except (RuntimeError, TypeError) as error:  # torch counts bytes in 64 bits, and the machine has fewer
+        said = str(error).split("\n")[0]
+        raise UserError(f"{name} cannot be built: {said}", "a size that fits", "make it smaller") from None
     try:
         return anatomy(model, inputs_of(schema), batch=batch, name=name)
     except UserError:
