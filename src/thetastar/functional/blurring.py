@@ -14,13 +14,20 @@ def blurred(x: Tensor, std: Tensor, radius: int) -> Tensor:
         std: (batch,) σ > 0 in pixels.
         radius: where the weights are cut, below the image's sides.
 
-    Shapes: (batch, channels, height, width) → the same.
+    Shapes: (batch, channels, height, width) → the same, in channels-last memory.
     """
     batch, channels, height, width = x.shape
     place = torch.arange(-radius, radius + 1, device=x.device)
-    weights = torch.softmax(-(place / std[:, None]).square() / 2, 1).to(x.dtype)  # (batch, taps)
-    weights = weights.repeat_interleave(channels, 0)[:, None, None]  # (batch · channels, 1, 1, taps)
-    y = x.reshape(1, -1, height, width)
-    y = F.conv2d(F.pad(y, (radius, radius, 0, 0), mode="reflect"), weights, groups=batch * channels)
-    y = F.conv2d(F.pad(y, (0, 0, radius, radius), mode="reflect"), weights.transpose(2, 3), groups=batch * channels)
-    return y.view(x.shape).clamp_(0, 1)
+    weights = torch.softmax(-(place / std[:, None]).square() / 2, 1).to(x.dtype)[:, None, None]  # (batch, 1, 1, taps)
+    y = padded(x.permute(0, 2, 3, 1), radius, 1)
+    # a row of all channels is one plane of width · channels, in which neighbours are `channels` apart
+    y = F.conv2d(y.reshape(1, batch, height + 2 * radius, -1), weights.transpose(2, 3), groups=batch)
+    y = padded(y.view(batch, height, width, channels), radius, 2)
+    y = F.conv2d(y.view(1, batch, height, -1), weights, groups=batch, dilation=(1, channels))
+    return y.view(batch, height, width, channels).permute(0, 3, 1, 2).clamp_(0, 1)
+
+
+def padded(y: Tensor, radius: int, dim: int) -> Tensor:
+    """`radius` places more at either end of a side, mirrored at the middle of its first and last pixel."""
+    before, after = y.narrow(dim, 1, radius), y.narrow(dim, y.shape[dim] - 1 - radius, radius)
+    return torch.cat([before.flip(dim), y, after.flip(dim)], dim)

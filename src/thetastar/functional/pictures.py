@@ -28,8 +28,11 @@ def planar(x: Tensor) -> Tensor:
 
 def kept(y: Tensor, x: Tensor) -> Tensor:
     """`y` in the memory format of `x`."""
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return y.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    return y.contiguous(memory_format=torch.channels_last if _last(x) else torch.contiguous_format)
+
+
+def _last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def uniform(x: Tensor, low: float, high: float, generator: Draws, shape: tuple[int, ...] = ()) -> Tensor:
@@ -57,6 +60,9 @@ def on_some(x: Tensor, which: Tensor, change: Callable[..., Tensor], *parameters
         return torch.where(which.view(-1, 1, 1, 1), change(x, *parameters), x)
     index = which.nonzero().squeeze(1)
     if len(index):
-        few = (parameter.index_select(0, index) for parameter in parameters)
-        x.index_copy_(0, index, change(x.index_select(0, index), *few))
+        few = [parameter.index_select(0, index) for parameter in parameters]
+        rows = x.permute(0, 2, 3, 1) if _last(x) else x  # in the order of memory
+        picked = rows.index_select(0, index)
+        done = change(picked.permute(0, 3, 1, 2) if _last(x) else picked, *few)
+        rows.index_copy_(0, index, done.permute(0, 2, 3, 1) if _last(x) else done)
     return x

@@ -43,12 +43,13 @@ def equalised(x: Tensor) -> Tensor:
     Source: Gonzalez and Woods 1992, Digital image processing, section 4.2, rounded as in the Python Imaging Library.
     """
     level = (x.flatten(2) * 255).round_().to(torch.int64)  # (batch, channels, height · width)
-    counts = level.new_zeros(*x.shape[:2], LEVELS).scatter_add_(2, level, torch.ones_like(level))
+    one = torch.ones((), device=x.device)  # counts in float32, which are exact and added up faster
+    counts = one.new_zeros(*x.shape[:2], LEVELS).scatter_add_(2, level, one.expand(level.shape))
     last = counts.gather(2, level.amax(2, keepdim=True))
-    step = (level.shape[2] - last) // 255
-    spread = (step // 2 + counts.cumsum(2) - counts) // step.clamp_min(1)
-    table = torch.where(step > 0, spread, torch.arange(LEVELS, device=x.device)).clamp_(max=255)
-    return (table.to(x.dtype) / 255).gather(2, level).view(x.shape)
+    step = ((level.shape[2] - last) / 255).floor_()
+    spread = counts.cumsum(2).sub_(counts).add_((step / 2).floor_()).div_(step.clamp_min(1)).floor_().clamp_(max=255)
+    table = torch.where(step > 0, spread, torch.arange(LEVELS, device=x.device, dtype=spread.dtype))
+    return (table / 255).to(x.dtype).gather(2, level).view(x.shape)
 
 
 def sharpened(x: Tensor, factor: Tensor) -> Tensor:

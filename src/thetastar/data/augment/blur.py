@@ -9,7 +9,7 @@ from torch import Tensor
 
 from thetastar.errors import UserError
 from thetastar.functional.blurring import blurred
-from thetastar.functional.pictures import Draws, chosen, kept, of_images, on_some, planar, uniform
+from thetastar.functional.pictures import Draws, chosen, kept, of_images, on_some, uniform
 from thetastar.protocols import Augment
 from thetastar.registry import Fraction, Positive
 
@@ -39,4 +39,4 @@ class blur(Augment):
         which = chosen(of_images(x, "blur"), self.p, generator)
         std = uniform(x, self.least, self.most, generator)
         radius = min(math.ceil(3 * self.most), *(size - 1 for size in x.shape[2:]))
-        return kept(on_some(planar(x), which, partial(blurred, radius=radius), std), x)
+        return kept(on_some(x.clone(), which, partial(blurred, radius=radius), std), x)
