@@ -96,6 +96,8 @@ def topic(
       theta explain topic
       theta explain topic einsum 'bik,bkj->bij'
       theta explain topic einsum 'bik,bkj->bij' 2,3,4 2,4,5
+      theta explain topic backprop activation=relu --out graph.svg
+      theta explain topic optimiser-step runs/digits-mlp-1
     """
     from thetastar.explain import showing
     from thetastar.terminal import console
