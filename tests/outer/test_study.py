@@ -14,6 +14,7 @@ from scipy import stats
 
 from thetastar import equation, star
 from thetastar.data.resident import resident
+from thetastar.defaults import completed
 from thetastar.errors import UserError
 from thetastar.outer import hands, optimism, tuning
 from thetastar.outer.importance import importance
@@ -182,7 +183,12 @@ def test_more_trials_go_on_and_another_question_is_refused(tmp_path):
 
 @pytest.mark.shows("P4")
 def test_two_processes_end_with_all_trials_and_none_twice(tmp_path):
-    made = ran(tmp_path / "s", trials=7, jobs=2)
+    heard = []
+    watch = Watch()
+    watch.row = heard.append
+    made = ran(tmp_path / "s", trials=7, jobs=2, watch=watch)
+    assert [row["run"].partition(" of ")[0] for row in heard] == [str(count) for count in range(1, 8)]
+    assert "best" in heard[-1]["run"]
     lines = [json.loads(line) for line in (tmp_path / "s" / "trials.jsonl").read_text().splitlines()]
     assert sorted(line["number"] for line in lines) == list(range(7))
     assert {trial.state for trial in made.trials} <= {"finished", "pruned"}
@@ -264,6 +270,15 @@ def test_no_row_of_the_test_split_is_read(tmp_path, monkeypatch):
     assert splits == {"train", "valid"}
     assert not seen & set(made.stream.rows["test"].tolist())
     assert seen == set(made.stream.rows["train"].tolist()) | set(made.stream.rows["valid"].tolist())
+
+
+def test_environments_begin_anew_with_every_trial(tmp_path):
+    """What a trial scores does not hang on the episodes that trials before it have played."""
+    play = {"data": "cartpole", "method": "dqn", "budget": {"steps": 20}, "engine": {"device": "cpu"}}
+    made = ran(tmp_path / "s", Recipe(**play), ["algorithm.lr=1e-3|1e-2"], trials=3)
+    for trial in made.trials:
+        recipe = completed(made.recipe(trial.number), made.stream)
+        assert star.train(recipe).measures["valid"][made.measure] == trial.value
 
 
 # --- how far to believe it --------------------------------------------------------------------------------------------

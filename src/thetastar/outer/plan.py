@@ -50,6 +50,9 @@ def plan(
         bases[choice] = completed(under(recipe, choice, default, fixed), data), data
     start: Choice = tuple((path, getattr(default, path.split(".")[0])["name"]) for path in names)
     searched = gather(bases, texts, fixed, start)
+    if not searched:
+        letters = [str(getattr(default, letter)["name"]) for letter in ("model", "method")]
+        raise UserError(f"nothing to search in {' with '.join(letters)}", "a setting", "name some: --space KEY=RANGE")
     made = Study(default, stream, {choice: base for choice, (base, _) in bases.items()}, searched, terms, Path())
     made.folder = out(made) if callable(out) else out
     return made

@@ -219,13 +219,14 @@ class Study:
 
     def run(self, watch: Watch) -> None:
         """All that is left to do."""
-        expected = expected_seconds(self.default, self.stream)
         left = max(self.terms.trials - len(self.trials), 0)
+        if not left and len(self.fresh) >= 2 * self.terms.fresh:
+            return
+        expected = expected_seconds(self.default, self.stream)
         progress = Overall(watch, expected * (left + 2 * self.terms.fresh) / self.terms.jobs)
         workers = self.hands(progress, expected)
         try:
-            if self.searched:
-                self.search(workers, watch, progress, expected)
+            self.search(workers, watch, progress, expected)
             self.confirm(workers, progress, expected)
         finally:
             for worker in workers:
@@ -253,8 +254,10 @@ class Study:
     def doing(self, task: Task) -> str:
         if not task.prune:
             return "fresh seeds"
-        best = f", best {wording.amount(self.measure, self.best.value)}" if self.best else ""
-        return f"trial {task.number + 1} of {self.terms.trials}{best}"
+        return f"trial {task.number + 1} of {self.terms.trials}{self.so_far()}"
+
+    def so_far(self) -> str:
+        return f", best {wording.amount(self.measure, self.best.value)}" if self.best else ""
 
     def search(self, workers: Sequence[hands.Hand], watch: Watch, progress: Overall, expected: float) -> None:
         running: dict[int, dict[str, Any]] = {}
@@ -276,6 +279,8 @@ class Study:
                 file.write(record.line())
             self.trials = sorted([*self.trials, record], key=lambda trial: trial.number)
             progress.finish(expected / self.terms.jobs)
+            if self.terms.jobs > 1:
+                watch.row({"run": f"{len(self.trials)} of {self.terms.trials} trials{self.so_far()}"})
             if record.state == "failed":
                 watch.say(f"trial {record.number + 1} failed: {record.reason}")
 

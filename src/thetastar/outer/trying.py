@@ -116,7 +116,9 @@ class Trainer:
         return self.rule(curve, others, self.higher) if others else ""
 
     def of(self, spec: Mapping[str, Any]) -> Stream:
-        """The stream of a complete data spec."""
+        """The stream of a complete data spec; environments begin anew with every trial."""
+        if self.stream.state_dict():
+            return open_stream(spec)
         key = key_of(spec)
         if key not in self.streams:
             self.streams[key] = rebatched(self.stream, spec)

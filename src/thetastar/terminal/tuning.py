@@ -121,11 +121,8 @@ def run(study: Study, as_json: bool) -> None:
     for line in study.stream.said:
         aside().print(line, markup=False, style="dim")
     parts = " · ".join(getattr(study.default, letter)["name"] for letter in ("model", "method", "algorithm"))
-    if study.searched:
-        aside().print(f"searching {parts}, judged by {wording.head(study.measure)} on valid", markup=False, style="dim")
-        aside().print(spaces_table(study))
-    else:
-        aside().print(f"nothing to search in {parts}: name a setting with --space", markup=False, style="dim")
+    aside().print(f"searching {parts}, judged by {wording.head(study.measure)} on valid", markup=False, style="dim")
+    aside().print(spaces_table(study))
     if study.terms.jobs > 1:
         line = f"{study.terms.jobs} processes: a second search may draw other settings"
         aside().print(line, markup=False, style="dim")
