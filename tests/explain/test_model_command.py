@@ -108,6 +108,7 @@ def test_recurrent_nets_have_their_gates() -> None:
         ("Sequential(Conv2d(3, 8, 3), BatchNorm2d(8))", 32, "bias=False in 0 spares 8 parameters"),
         ("Sequential(Conv2d(3, 8, 3, bias=False), BatchNorm2d(8))", 32, ""),
         ("Sequential(Conv2d(3, 8, 3), ReLU(), BatchNorm2d(8))", 32, ""),
+        ("Sequential(Softmax())", 32, "a warning: Implicit dimension choice for softmax"),
         ("Sequential(AdaptiveAvgPool2d(1), Conv2d(3, 8, 3, padding=1))", 32, "the map is 1×1"),
     ],
 )

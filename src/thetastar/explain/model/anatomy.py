@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -164,7 +165,11 @@ def anatomy(module: nn.Module, x: Any, *, batch: int = TRAINED, name: str = "") 
         numbers = not any(t.is_meta for t in (*tree_leaves(x), *module.parameters()))
     else:
         raise UserError(f"an input of {type(x).__name__}", "a tensor or the shape of an example", "write (3, 224, 224)")
-    rows = walked(module, x, batch, numbers=numbers)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        rows = walked(module, x, batch, numbers=numbers)
+    said = [str(one.message).split() for one in heard if issubclass(one.category, UserWarning)]
+    warned = dict.fromkeys(f"a warning: {' '.join(words)}" for words in said)
     buffers = sum(buffer.numel() for buffer in module.buffers())
     shapes = mapped(lambda part: tuple(part.shape), x)
-    return Anatomy(name or type(module).__name__, rows, remarks_on(rows), shapes, batch, buffers)
+    return Anatomy(name or type(module).__name__, rows, [*remarks_on(rows), *warned], shapes, batch, buffers)

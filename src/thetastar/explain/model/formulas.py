@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -202,13 +202,15 @@ def _field(row: Row) -> list[Formula]:
         return []
     if len(row.before.windows) != axes_of(layer) or any(w.stride.denominator > 1 for w in row.before.windows):
         return []
-    found: dict[str, int] = {}
+    found: dict[str, Formula] = {}
     for i, (old, new) in enumerate(zip(row.before.windows, row.seen.windows, strict=True)):
         kernel, stride, _, dilation = along(layer, i)
         wide = f"{dilation}({kernel} − 1)" if dilation > 1 else f"({kernel} − 1)"
         text = f"r + d(k − 1)j = {old.size} + {wide}·{old.stride} = {new.size}"
-        found[f"{text}, stride {old.stride}·{stride} = {new.stride}"] = new.size
-    return [Formula("receptive field", text, value) for text, value in found.items()]
+        text += f", stride {old.stride}·{stride} = {new.stride}"
+        found[text] = Formula(f"{NAMES[axes_of(layer)][i]} field", text, new.size)
+    one = len(found) == 1
+    return [replace(formula, of="receptive field") if one else formula for formula in found.values()]
 
 
 def shape_text(shape: Shape) -> str:
