@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
+import shutil
 import sys
 
 import numpy as np
@@ -199,21 +199,15 @@ def test_two_processes_end_with_all_trials_and_none_twice(tmp_path):
 
 def test_a_process_that_dies_is_a_failed_trial_and_is_replaced(tmp_path, monkeypatch):
     made = study(tmp_path / "s", jobs=2)
-    begun = []
-
-    def dying(self):
-        begun.append(1)
-        command = [sys.executable, "-c", "raise SystemExit(3)"]
-        self.running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        return self.running
-
-    monkeypatch.setattr(hands.Process, "started", dying)
-    worker = hands.Process({})
+    log = tmp_path / "processes.log"
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    worker = hands.Process({}, log)
     for number in range(2):
         record = worker(Task(number, made.default))
         assert (record.number, record.state) == (number, "failed")
         assert "its process ended with code" in record.reason
-    assert len(begun) == 2
+        assert str(log) in record.reason
+    assert log.is_file()
 
 
 def test_a_failed_trial_is_kept_with_its_reason_and_the_search_goes_on(tmp_path, monkeypatch):

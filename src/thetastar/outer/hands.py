@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from thetastar.outer.trying import Record, Task
@@ -59,10 +60,11 @@ class Process:
 
     Args:
         terms: what `thetastar.outer.trying` reads first.
+        log: where it writes what it says beside its answers.
     """
 
-    def __init__(self, terms: Mapping[str, Any]) -> None:
-        self.terms = dict(terms)
+    def __init__(self, terms: Mapping[str, Any], log: Path) -> None:
+        self.terms, self.log = dict(terms), log
         self.running: subprocess.Popen[str] | None = None
 
     def __call__(self, task: Task) -> Record:
@@ -78,22 +80,23 @@ class Process:
             answer = ""
         if not answer.endswith("\n"):
             code = self.close()
-            return Record(task.number, state="failed", reason=f"its process ended with code {code}")
+            return Record(task.number, state="failed", reason=f"its process ended with code {code}; see {self.log}")
         return Record(**json.loads(answer))
 
     def started(self) -> subprocess.Popen[str]:
         if self.running is None:
             threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-            self.running = subprocess.Popen(
-                [sys.executable, "-m", "thetastar.outer.trying"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                encoding="utf-8",
-                env={**os.environ, **threads},
-                start_new_session=True,  # Ctrl-C is for the process that hands out the trials
-            )
+            with self.log.open("a") as log:
+                self.running = subprocess.Popen(
+                    [sys.executable, "-m", "thetastar.outer.trying"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    encoding="utf-8",
+                    env={**os.environ, **threads},
+                    start_new_session=True,  # Ctrl-C is for the process that hands out the trials
+                )
             assert self.running.stdin is not None
             self.running.stdin.write(json.dumps(self.terms) + "\n")
         return self.running

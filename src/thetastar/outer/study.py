@@ -247,7 +247,7 @@ class Study:
                 "pruner": self.terms.pruner,
                 "trials": str(self.file.resolve()),
             }
-            return [hands.Process(terms) for _ in range(self.terms.jobs)]
+            return [hands.Process(terms, self.folder / "processes.log") for _ in range(self.terms.jobs)]
         trainer = Trainer(self.stream, self.measure, self.higher, self.terms.pruner, self.file)
         return [lambda task: trainer(task, progress.part(expected, self.doing(task)))]
 
