@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from thetastar import cli, star
+from thetastar.data.table import table
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
 from thetastar.run import Run
@@ -358,3 +360,12 @@ def test_a_finished_run_is_not_the_answer_to_other_data(tmp_path: Path) -> None:
             complete.replace(data={**complete.data, "source": {**complete.data["source"], "targets": second}}),
             tmp_path / "run",
         )
+
+
+def test_a_run_whose_state_another_version_wrote_is_refused_in_one_line(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"x": range(30), "y": ["u", "v", "v"] * 10, "z": [1.5, 2.5, 0.5] * 10})
+    made = star.fit(frame, target="y", model="softmax", epochs=1)
+    monkeypatch.setattr(table, "state", lambda self: {"title": "of old", "columns": []})
+    made.save(tmp_path / "old")
+    with pytest.raises(UserError, match=r"schema\.json has no entry 'target': another version of thetastar wrote it"):
+        star.load(tmp_path / "old")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from thetastar.cli import main
+from thetastar.terminal.training import short_name
 
 
 @pytest.fixture
@@ -75,3 +76,10 @@ def test_predicting_rows_with_other_columns_says_the_difference(
     pd.read_csv(visits).rename(columns={"x": "xx"}).to_csv("other.csv", index=False)
     assert main(["predict", "run", "other.csv"]) == 2
     assert "columns missing: x; not known: xx;" in capsys.readouterr().err
+
+
+def test_runs_of_several_files_are_called_by_what_the_files_share() -> None:
+    here = Path.cwd().name
+    names = {"parts/*.csv": "parts", "a/part-*.csv": "part", "a/x.y.csv": "x.y", "*.csv": here}
+    assert {pattern: short_name(pattern) for pattern in names} == names
+    assert short_name(["a/2019.csv", "a/2020.csv"]) == "2019"

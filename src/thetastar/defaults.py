@@ -72,6 +72,12 @@ def data_spec(data: Any, around: Mapping[str, Any] | None = None) -> Spec:
     base = dict(around or {"name": "resident"})
     outer = registry.arguments(registry.load("data", base["name"]))
     inner = registry.arguments(component)
+    if "target" in spec and "target" not in inner:
+        if "label" not in inner:
+            raise UserError(
+                f"{spec['name']} with target '{spec['target']}'", "the target it comes with", "leave it out"
+            )
+        spec["label"] = spec.pop("target")  # of a folder's table of labels
     for key in spec:
         if key != "name" and key not in outer and key not in inner:
             raise UserError(f"data.{key}: {spec['name']} has no argument '{key}'", "", nearest(key, [*inner, *outer]))

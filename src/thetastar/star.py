@@ -231,7 +231,11 @@ def load(path: str | Path, stream: Stream | None = None) -> Star:
     program = equation.assemble(recipe, schema)
     fit_shapes(program, tensors, run.path)
     source = described.get("source")
-    restored = registry.load("data", source["name"]).restore(source) if source else None  # type: ignore[attr-defined]
+    try:
+        restored = registry.load("data", source["name"]).restore(source) if source else None  # type: ignore[attr-defined]
+    except KeyError as error:  # what this version writes is all there
+        got = f"{run.path / 'schema.json'} has no entry {error}: another version of thetastar wrote it"
+        raise UserError(got, "a run of this version", "train again, or use the version that wrote it") from None
     facts = measures.pop("facts", {})
     return Star(program.eval(), recipe, schema, restored, measures, facts, run, stream)
 

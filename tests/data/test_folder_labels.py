@@ -63,6 +63,17 @@ def test_a_number_an_image(scans: Path) -> None:
     assert source.targets.tolist() == [n * 1.5 for n in range(12)]
 
 
+def test_the_option_target_names_the_column_of_labels(scans: Path) -> None:
+    write(scans, ["file,label,size", *(f"scans/{n}.png,{'uv'[n % 2]},{n / 8}" for n in range(12))])
+    target = open_stream({"name": str(scans), "target": "size"}).schema.target
+    assert target is not None
+    assert target.kind == "number"
+    with pytest.raises(UserError, match=r"no column 'sise'.*did you mean 'size'"):
+        open_stream({"name": str(scans), "target": "sise"})
+    with pytest.raises(UserError, match="iris with target 'x'; expected the target it comes with; leave it out"):
+        open_stream({"name": "iris", "target": "x"})
+
+
 def test_a_table_beside_folders_of_classes_that_names_no_files_is_left_alone(tmp_path: Path) -> None:
     for n in range(4):
         (tmp_path / "ab"[n % 2]).mkdir(exist_ok=True)
@@ -81,7 +92,7 @@ def test_what_table_and_folder_do_not_share_is_said(scans: Path) -> None:
     assert source.rows == 10
     assert source.said[1:] == [
         "1 of 12 rows of labels.csv name no file: scans/absent.png",
-        f"2 files are not in labels.csv and left out: scans{os.sep}10.png, scans{os.sep}11.png",
+        f"left out, as labels.csv does not name them: scans{os.sep}10.png, scans{os.sep}11.png",
         f"1 of 11 images left out as unreadable: scans{os.sep}broken.png",
     ]
     assert source.targets.tolist() == [0, 1] * 5
@@ -148,6 +159,15 @@ def test_every_odd_file_is_read_right_or_named(tmp_path: Path) -> None:
         f"2 of 10 images left out as unreadable: cat{os.sep}corrupt.jpg, dog{os.sep}empty.jpg",
         "2 of 8 images grey among colour ones: three equal channels",
     ]
+
+
+def test_hidden_images_are_named_and_hidden_folders_left_alone(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/.old.png", "b/._1.png", ".cache/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    source = folder(path=str(tmp_path))
+    assert source.rows == 4
+    assert [line for line in source.said if "hidden" in line] == [f"hidden images left out: b{os.sep}.old.png"]
 
 
 def test_links_frames_and_unusual_files_are_read_or_named(tmp_path: Path) -> None:

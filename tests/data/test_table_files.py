@@ -119,6 +119,22 @@ def test_a_folder_a_list_and_a_pattern_with_names_of_splits_give_the_splits(tmp_
     assert without.size("valid") == round(0.15 * 40)
 
 
+def test_files_of_other_splits_beside_one_are_pointed_out(tmp_path: Path) -> None:
+    for name in ("adult-train", "adult-test", "other-test", "adult"):
+        FRAME.to_csv(tmp_path / f"{name}.csv", index=False)
+    hints = [opened(tmp_path / f"{name}.csv").said[0] for name in ("adult-train", "adult")]
+    assert hints[0] == "left alone beside adult-train.csv: adult-test.csv (a pattern with * reads all, as the splits)"
+    assert "left alone" not in hints[1]
+
+
+def test_a_column_of_names_of_splits_is_pointed_out_where_it_is_not_used() -> None:
+    part = ["train"] * 40 + ["val"] * 10 + ["test"] * 10
+    hint = "column 'part' names splits, yet is an input: --split-column part splits by it"
+    assert hint in table(frame=FRAME.assign(part=part), target="y").said
+    for words, arguments in ((part, {"split_column": "part"}), (["train", "bus", "car"] * 20, {})):
+        assert hint not in table(frame=FRAME.assign(part=words), target="y", **arguments).said
+
+
 def test_files_without_names_of_splits_are_joined(tmp_path: Path) -> None:
     FRAME[:30].to_csv(tmp_path / "2019.csv", index=False)
     FRAME[30:][FRAME.columns[::-1]].to_csv(tmp_path / "2020.csv", index=False)  # the order of columns is free

@@ -173,3 +173,15 @@ def test_a_narrow_terminal_shows_fewer_columns_and_folds_no_figure(width):
 )
 def test_figures_have_three_digits(value, text):
     assert wording.figure(value) == text
+
+
+@pytest.mark.parametrize(
+    ("measure", "values", "low", "high"), [("jaccard", (0.1, 0.9), 0, 1), ("mse", (0.1, 9.0), 0, None)]
+)
+def test_intervals_keep_to_what_a_measure_can_be(measure, values, low, high):
+    columns = {seed: np.full(40, value) for seed, value in enumerate(values)}
+    row = Row("mlp", "finished", seeds=[0, 1], test={measure: 0.5})
+    grade(row, columns, question(measure=measure, resplit=True, seeds=2, n_test=40, rows=160), binary=False)
+    assert row.low == low
+    assert row.high > row.quality
+    assert high is None or row.high == high

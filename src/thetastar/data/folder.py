@@ -69,6 +69,8 @@ def folder(
     title = where.resolve().name
     if others:
         said.append("left alone as no images: " + shown([str(other.relative_to(where)) for other in others]))
+    if hidden := _hidden(where):
+        said.append("hidden images left out: " + shown([str(one.relative_to(where)) for one in hidden]))
     if empty:
         said.append("folders without images are no classes: " + shown([str(one.relative_to(where)) for one in empty]))
     pictures = _pictures(where, [item.path for item in items], size, said)
@@ -117,7 +119,7 @@ def _labelled(
     named = set(found.files)
     others = [str(file.relative_to(where)) for file in _files(where) if file != where / table and file not in named]
     if others:
-        said.append(f"{len(others):,} files are not in {table} and left out: {shown(others)}")
+        said.append(f"left out, as {table} does not name them: {shown(others)}")
     pictures = _pictures(where, found.files, size, said)
     first: list[str] = []
     targets, names = found.targets(pictures.kept, task, mark, first)
@@ -192,6 +194,20 @@ def _files(where: Path, above: Sequence[Path] = ()) -> Iterator[Path]:
             yield from _files(inner, above)
         else:
             yield inner
+
+
+def _hidden(where: Path) -> list[Path]:
+    """Images whose names begin with a dot; what lies in hidden folders, as those of programs, is not looked at."""
+    from PIL import Image
+
+    endings = set(Image.registered_extensions())
+    found: list[Path] = []
+    for place, folders, files in os.walk(where):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(place, name) for name in sorted(files) if name.startswith(".") and Path(name).suffix.lower() in endings
+        ]
+    return [one for one in found if not one.name.startswith("._")]  # these are notes that macOS leaves beside files
 
 
 def _content(where: Path, paths: Sequence[Path]) -> str:

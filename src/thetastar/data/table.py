@@ -30,7 +30,7 @@ from thetastar.data.prepare.reading import (
     match,
 )
 from thetastar.data.prepare.several import Task, find_targets, has_answer, read_targets
-from thetastar.data.prepare.splitting import split_of_rows, times_of
+from thetastar.data.prepare.splitting import names_splits, split_of_rows, times_of
 from thetastar.data.prepare.texts import Weights
 from thetastar.data.prepare.words import Categories
 from thetastar.errors import UserError, nearest
@@ -170,6 +170,8 @@ class table(Source):
             raise UserError("table: both group and time", "one of them", "leave one out, or give a split_column")
         if split_column is not None:
             self.given = split_of_rows(pd.Series(frame[split_column]))
+        elif self.given is None and (name := names_splits(frame)) not in (None, *self.target_names, group, time):
+            self.said.append(f"column '{name}' names splits, yet is an input: --split-column {name} splits by it")
         if group is not None:
             labels = as_words(pd.Series(frame[group]))
             if labels.isna().any():

@@ -55,9 +55,8 @@ def _nearest(sizes: NDArray[Any], count: int, leave: int) -> int:
 
 def _enough(found: int, leave: int, what: str) -> None:
     if found <= leave:
-        raise UserError(
-            f"{found} {what} for {leave + 1} splits", f"at least {leave + 1} {what}", "choose another column"
-        )
+        got = f"{found} {what if found != 1 else what.removesuffix('s')} for {leave + 1} splits"
+        raise UserError(got, f"at least {leave + 1} {what}", "choose another column")
 
 
 def refuse_straddling(held: dict[str, Rows], groups: Any) -> None:

@@ -14,6 +14,7 @@ from thetastar.errors import UserError
 from thetastar.recipe import Recipe
 from thetastar.terminal.console import aside, print_json, room, show
 from thetastar.terminal.failures import INTERRUPTED, fail
+from thetastar.terminal.training import short_name
 from thetastar.terminal.words import Choices, agree, recipe_files, split, with_answers
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def shared(overrides: Sequence[str]) -> None:
 
 def default_folder(data: str, options: Sequence[Any]) -> Path:
     """The same command finds the same folder, so it goes on; other options find another."""
-    stem = re.sub(r"[^\w.-]+", "_", Path(data).stem)
+    stem = re.sub(r"[^\w.-]+", "_", short_name(data))
     asked = [str(option) for option in options]
     plain = [
         str(option) for option in (Choices(), Terms(models=[], methods=[], recipes=[], seeds=5, resplit=None, trials=0))

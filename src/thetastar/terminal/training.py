@@ -80,12 +80,21 @@ def resume(place: Path, as_json: bool) -> None:
 def free_folder(recipe: Recipe) -> Path:
     """runs/<data>-<model>-<n>, with the first n that is free."""
     source = recipe.data.get("source") or recipe.data
-    data = Path(source["path"]).stem if "path" in source else source["name"]
+    data = short_name(source["path"]) if "path" in source else source["name"]
     stem = re.sub(r"[^\w.-]+", "_", f"{data}-{recipe.model['name']}")
     count = 1
     while (place := Path("runs") / f"{stem}-{count}").exists():
         count += 1
     return place
+
+
+def short_name(path: str | Sequence[str]) -> str:
+    """Of data, for the folders of what is made of them: the file's or folder's; of a pattern the folder it looks in."""
+    first = Path(path if isinstance(path, str) else path[0]).expanduser().absolute()
+    while any(mark in first.name for mark in "*?["):
+        plain = re.sub(r"[\W_]*[*?\[].*", "", first.name)
+        first = first.with_name(plain) if plain else first.parent
+    return first.name if first.is_dir() else first.stem
 
 
 def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:

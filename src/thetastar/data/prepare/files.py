@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 
 from thetastar.data.prepare.formats import ENDINGS, ending
 from thetastar.data.prepare.reading import content_hash, read_table
-from thetastar.data.prepare.splitting import Given, gathered, split_of_name
+from thetastar.data.prepare.splitting import SPLITS, Given, gathered, split_of_name
 from thetastar.errors import UserError
 
 
@@ -32,6 +33,8 @@ def read_files(path: str | Sequence[str], said: list[str]) -> Rows:
     files = expanded(path)
     title = files[0].name if len(files) == 1 else _title(path, files)
     if len(files) == 1:
+        if others := _other_splits(files[0]):
+            said.append(f"left alone beside {title}: {', '.join(others)} (a pattern with * reads all, as the splits)")
         return Rows(read_table(files[0], said), None, title, content_hash(files[0]))
     lines: list[str] = []
     frames = [read_table(file, lines) for file in files]
@@ -76,6 +79,22 @@ def expanded(path: str | Sequence[str]) -> list[Path]:
             raise UserError(f"no file matches {path}", "a pattern such as data/*.csv", "check the pattern")
         return files
     return [where]
+
+
+def _other_splits(file: Path) -> list[str]:
+    """Files beside one that differ from it in the split that their names say: train.csv, test.csv."""
+    own = split_of_name(file.name.removesuffix(ending(file)))
+    if own is None or not file.parent.is_dir():
+        return []
+    beside = sorted(one for one in file.parent.iterdir() if ending(one) == ending(file) and one.is_file())
+    found = {one.name: split_of_name(one.name.removesuffix(ending(one))) for one in beside}
+    rest = _but_split(file.name)
+    return [name for name, split in found.items() if split not in (None, own) and _but_split(name) == rest]
+
+
+def _but_split(name: str) -> str:
+    """A file's name without words that name splits."""
+    return "".join(part for part in re.split(r"([^a-z]+)", name.lower()) if part not in SPLITS)
 
 
 def _title(path: str | Sequence[str], files: Sequence[Path]) -> str:

@@ -33,6 +33,16 @@ def split_of_name(stem: str) -> Split | None:
     return found[0] if found else None
 
 
+def names_splits(frame: pd.DataFrame) -> str | None:
+    """A column of words that are all names of splits, train among them; None where there is none."""
+    for name, column in frame.items():
+        if not pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind not in "mM":
+            splits = {SPLITS.get(word) for word in column.dropna().astype(str).str.strip().str.lower().unique()}
+            if "train" in splits and None not in splits and len(splits) > 1:
+                return str(name)
+    return None
+
+
 def split_of_rows(column: pd.Series) -> Given:
     """Row numbers by the word of a column."""
     name, words = column.name, as_words(column).str.lower()
