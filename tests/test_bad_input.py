@@ -93,7 +93,7 @@ def tables(folder: Path) -> None:
     for rows, name in ((0, "zero"), (1, "one"), (2, "two")):
         whole.head(rows).to_csv(folder / f"{name}.csv", index=False)
     whole[["label"]].to_csv(folder / "target.csv", index=False)
-    whole.assign(label=whole["label"].where(whole.index > 3)).to_csv(folder / "gap.csv", index=False)
+    whole.assign(label=whole["label"].where(whole.index < 2)).to_csv(folder / "gap.csv", index=False)
     whole.assign(part=whole["part"].where(whole.index > 0, "trian")).to_csv(folder / "word.csv", index=False)
     whole.assign(part="test").to_csv(folder / "untrained.csv", index=False)
     whole.to_parquet(folder / "cut.parquet")
@@ -202,9 +202,9 @@ UNFIT: list[tuple[str, str, list[str]]] = [
     ("one.csv", "--target label", ["1 row", "at least 3"]),
     ("two.csv", "--target label", ["2 rows", "at least 3"]),
     ("target.csv", "--target label", ["no column beside the target"]),
-    ("gap.csv", "--target label", ["'label'", "4 of 60 rows", "row 1 first"]),
+    ("gap.csv", "--target label", ["'label'", "58 of 60 rows", "choose another target"]),
     ("good.csv", "--target label --group hwo", ["'hwo'", "did you mean 'who'"]),
-    ("good.csv", "--target label --group one", ["1 groups", "choose another column"]),
+    ("good.csv", "--target label --group one", ["1 group for 3 splits", "choose another column"]),
     ("good.csv", "--target label --time one", ["'one'", "dates or numbers"]),
     ("good.csv", "--target label --time wen", ["'wen'", "did you mean 'when'"]),
     ("good.csv", "--target label --time when --group who", ["group and time", "leave one out"]),

@@ -190,6 +190,8 @@ def _meant(frame: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
             written = kind_of(column) == "words" and not isinstance(column.dtype, pd.CategoricalDtype)
             words = as_words(column) if written else None
         except UserError as error:
+            if frame.shape[1] == 1:
+                raise  # nothing is left to look at
             odd = "columns that cannot be read"
             findings.append(Finding(what=odd, evidence=error.got, severity="medium", columns=(str(name),)))
             continue
