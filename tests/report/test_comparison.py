@@ -76,7 +76,7 @@ def test_sentences_come_first_and_everything_is_there(verdict):
 
 def test_without_answers_the_page_says_so_and_loses_only_what_rests_on_them(verdict):
     page = render(verdict)
-    assert "did not keep what they answered" in page
+    assert "these runs have none" in page
     assert ">Cost against quality</h2>" in page
     assert ">What was not tuned or not tested</h2>" in page
 

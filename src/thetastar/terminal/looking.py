@@ -81,6 +81,8 @@ def _section(section: Section) -> None:
         show(line)
     if section.rows:
         made = table(*section.heads)
+        for column in made.columns:
+            column.no_wrap = column.no_wrap or column.header in ("median", "highest")  # a date is one word
         for row in section.rows[:LINES]:
             made.add_row(*(_cell(cell, head) for cell, head in zip(row, section.heads, strict=True)))
         show(made)
