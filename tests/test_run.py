@@ -369,3 +369,9 @@ def test_a_run_whose_state_another_version_wrote_is_refused_in_one_line(tmp_path
     made.save(tmp_path / "old")
     with pytest.raises(UserError, match=r"schema\.json has no entry 'target': another version of thetastar wrote it"):
         star.load(tmp_path / "old")
+
+
+def test_a_run_folder_is_no_data(tmp_path):
+    star.fit("bars", model="softmax", steps=1).save(tmp_path / "run")
+    with pytest.raises(UserError, match="run is a run folder; expected data; give its data"):
+        star.fit(str(tmp_path / "run"))

@@ -121,6 +121,8 @@ def _source_of_path(data: str | Path) -> Spec:
     if _is_table(path) or (any(mark in text for mark in "*?[") and not path.exists()):
         return {"name": "table", "path": str(path)}
     if path.is_dir():
+        if (path / "provenance.json").is_file() and (path / "recipe.yaml").is_file():
+            raise UserError(f"{text} is a run folder", "data", "give its data, or its recipe.yaml by --recipe")
         if not any(inner.is_dir() or _is_table(inner) for inner in path.iterdir()):
             raise UserError(
                 f"{text} holds neither tables nor folders",
