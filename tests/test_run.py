@@ -375,3 +375,8 @@ def test_a_run_folder_is_no_data(tmp_path):
     star.fit("bars", model="softmax", steps=1).save(tmp_path / "run")
     with pytest.raises(UserError, match="run is a run folder; expected data; give its data"):
         star.fit(str(tmp_path / "run"))
+
+
+def test_a_star_says_what_it_is():
+    made = star.fit("bars", model="softmax", steps=1)
+    assert repr(made) == f"<θ* softmax · supervised · adamw: {made.parameters:,} parameters>"

@@ -66,12 +66,18 @@ class Star:
         """Numbers that f was free to choose."""
         return sum(p.numel() for p in self.program.f.parameters())
 
+    @property
+    def _title(self) -> str:
+        parts = (self.recipe.model, self.recipe.method, self.recipe.algorithm)
+        return "θ* " + " · ".join(registry.as_spec(part, "recipe")["name"] for part in parts)
+
+    def __repr__(self) -> str:
+        return f"<{self._title}: {self.parameters:,} parameters>"
+
     def _repr_html_(self) -> str:
         """In a notebook: what was learnt by what, and how well."""
-        parts = (self.recipe.model, self.recipe.method, self.recipe.algorithm)
-        names = " · ".join(registry.as_spec(part, "recipe")["name"] for part in parts)
         facts = f"{self.parameters:,} parameters, {self.facts.get('steps', 0):,} steps, seed {self.recipe.seed}"
-        return of_measures(f"θ* {names}", [facts], self.measures)
+        return of_measures(self._title, [facts], self.measures)
 
     @property
     def device(self) -> torch.device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from thetastar import compare
@@ -278,3 +279,11 @@ def test_tuning_on_one_of_several_splits_is_said():
     redrawn = compare("iris", ["softmax"], resplit=True, **terms)
     assert any("Tuning saw the first split only" in note for note in redrawn.notes)
     assert not compare("iris", ["softmax"], resplit=False, **terms).notes
+
+
+def test_a_frame_is_compared_by_the_column_named_as_target():
+    x = np.random.default_rng(0).standard_normal((80, 2))
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "sign": np.where(x[:, 0] > 0, "up", "down")})
+    found = compare(frame, ["softmax", "knn"], target="sign", seeds=2, budget={"steps": 5})
+    assert {row.name for row in found.ranked} == {"softmax", "knn"}
+    assert found.question.task == "classification"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from thetastar import equation, registry
-from thetastar.defaults import completed, data_spec, open_stream
+from thetastar.defaults import completed, data_spec, open_stream, with_target
 from thetastar.errors import UserError
 from thetastar.hardware import provenance
 from thetastar.outcome import Outcome
@@ -40,6 +40,7 @@ def compare(
     data: Any,
     models: Sequence[Any] | None = None,
     *,
+    target: str | None = None,
     methods: Sequence[Any] | None = None,
     recipes: Sequence[Any] | None = None,
     seeds: int = 5,
@@ -54,7 +55,8 @@ def compare(
     """Train several learners on the same data, with the same budget, seeds and tuning trials, and judge every pair.
 
     Args:
-        data: a name, a path, a spec, or (inputs, targets).
+        data: a name, a path, a spec, (inputs, targets), or a pandas frame.
+        target: the column of a table to predict.
         models, methods: every model with every method; by default what suits the task.
         recipes: paths or recipes; their data, measures and, where one is given, budget are those of the comparison.
         seeds: runs of each learner, ≥ 1.
@@ -71,7 +73,9 @@ def compare(
         raise UserError(f"seeds={seeds}, trials={trials}", "at least one seed and no negative trials", "write seeds=5")
     if isinstance(data, tuple) and len(data) == 2:
         data = {"name": "arrays", "inputs": data[0], "targets": data[1]}
-    base = Recipe(data=data_spec(data)).override([text for text in overrides if text.startswith("data.")])
+    base = Recipe(data=data_spec(with_target(data, target))).override(
+        [text for text in overrides if text.startswith("data.")]
+    )
     stream = open_stream(base.data)
     if not stream.size("test"):
         raise UserError("the data have no test split", "a test split", "set data.test to a share such as 0.2")
