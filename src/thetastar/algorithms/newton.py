@@ -47,6 +47,10 @@ class newton(Algorithm):
     halvings: Count = 20
     largest: Count = 3000
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return {"data": "blobs", "model": {"name": "mlp", "widths": [8]}, "algorithm": "newton"}
+
     def init(self, move: Move) -> list[Parameter]:
         if move.stacked:
             raise UserError("newton on a population: one Hessian for all members", "sgd or adamw", "choose one")
