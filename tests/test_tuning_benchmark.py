@@ -14,6 +14,7 @@ FILE = Path(__file__).parents[1] / "benchmarks" / "tuning.py"
 
 @pytest.fixture
 def benchmark(monkeypatch):
+    monkeypatch.setenv("THETASTAR_DATA", "")  # the benchmark sets it; this puts it back
     spec = importlib.util.spec_from_file_location("benchmark_of_tuning", FILE)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)

@@ -22,6 +22,7 @@ def rows(found: star.Star, split: str) -> tuple[np.ndarray, np.ndarray]:
     return columns["input"][index].flatten(1).double().numpy(), columns["target"][index].numpy()
 
 
+@pytest.mark.shows("F3")
 @pytest.mark.parametrize("metric", EUCLID)
 @pytest.mark.parametrize("k", [1, 3, 7])
 def test_same_predictions_as_scikit_learn_on_digits(metric: str, k: int) -> None:
@@ -102,6 +103,7 @@ def test_the_memory_is_saved_with_the_star(tmp_path: Path) -> None:
     assert (again.predict_proba(x) == found.predict_proba(x)).all()
 
 
+@pytest.mark.shows("F3")
 def test_mnist_in_part(shared_data: Path) -> None:
     """All of MNIST gives 97.05% (20 s on one core); here 5,000 memories and 500 questions, against scikit-learn."""
     import io

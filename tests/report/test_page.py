@@ -65,6 +65,7 @@ def page(request, folder):
     return looking.render(look("bars"))
 
 
+@pytest.mark.shows("P6")
 def test_nothing_is_fetched_and_nothing_runs(page):
     assert not re.search(r"<script|https?://|@import|<link|<iframe|\son\w+=|javascript:", page)
     assert set(re.findall(r"url\((.)", page)) <= {"#"}  # clip paths of drawings
@@ -80,6 +81,7 @@ def test_tags_are_balanced_and_places_unique(page):
     assert set(within) <= set(ids)
 
 
+@pytest.mark.shows("P6")
 def test_language_title_landmarks_and_headings_in_order(page):
     read = Reader(page)
     assert read.all("html")[0]["lang"] == "en"
@@ -141,6 +143,7 @@ def test_contrast_is_the_known_one():
     assert contrast(rgb("#767676"), (1, 1, 1)) == pytest.approx(4.54, abs=0.01)
 
 
+@pytest.mark.shows("P6")
 def test_words_stand_out_from_their_ground_in_every_scheme(page):
     for name, of in schemes(page).items():
         ground = {key: rgb(of[key]) for key in ("paper", "wash")}

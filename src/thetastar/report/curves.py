@@ -53,6 +53,8 @@ def chart(bands: Mapping[str, Sequence[Mapping[str, float]]], measure: str, widt
         for row in rows
     ]
     bottom, top = frame(values)
+    if unit == 100 and max(row["high"] for row in values) <= 100:
+        top = min(top, 100.8)  # shares end at 100; the line itself needs a little room
     last = max(row["step"] for row in values)
     places = apart([unit * rows[-1]["mean"] for rows in bands.values()], 16 * (top - bottom) / (HEIGHT - 55))
     over = max(max(places, default=top) - top, 0)

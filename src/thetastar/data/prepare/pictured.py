@@ -163,7 +163,8 @@ def _album(
         full[torch.from_numpy(there)] = images.permute(0, 2, 3, 1)
         images = full.permute(0, 3, 1, 2)
         count = int((~there).sum())
-        said.append(f"column '{name}': {count:,} rows without an image take the training images' mean colour")
+        rows = "1 row without an image takes" if count == 1 else f"{count:,} rows without an image take"
+        said.append(f"column '{name}': {rows} the training images' mean colour")
     return Album(name, folder, images, there, digest)
 
 
