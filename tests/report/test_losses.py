@@ -10,7 +10,7 @@ import pytest
 from thetastar.cli import main
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
-from thetastar.report.losses import mean, reaching
+from thetastar.report.losses import marks, mean, reaching
 from thetastar.terminal.words import recipe_file, recipe_files
 
 NAMES = ["adadelta", "adagrad", "adam", "adamw", "gradient_descent", "momentum", "muon", "nesterov", "rmsprop", "sgd"]
@@ -56,6 +56,11 @@ def test_time_to_a_loss_is_that_of_the_first_epoch_that_has_it() -> None:
     rows = mean([[[10, 1.0, 4.0], [20, 2.5, 1.0], [30, 4.0, 2.0]]])
     assert reaching(rows, 2.0) == ("20", "2.5 s")
     assert reaching(rows, 0.5) == ("–", "–")
+
+
+def test_marks_are_few_and_round() -> None:
+    assert marks(0.58, 2.2) == pytest.approx([1, 2])
+    assert marks(0.002, 2.2) == pytest.approx([0.01, 0.1, 1])
 
 
 def test_sets_are_found_by_name_and_a_single_recipe_is_asked_for_where_one_is_wanted() -> None:

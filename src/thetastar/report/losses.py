@@ -54,6 +54,13 @@ def mean(seeds: Sequence[Losses]) -> list[dict[str, float]]:
     return [{"step": step, "seconds": seconds, "loss": loss} for step, seconds, loss in rows if math.isfinite(loss)]
 
 
+def marks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten within a little more than the range; over many decades the powers alone."""
+    steps = (1, 2, 5) if high / low < 50 else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [step * 10.0**power for power in powers for step in steps if 0.95 * low <= step * 10.0**power <= 1.05 * high]
+
+
 def chart(lines: Mapping[str, Sequence[Mapping[str, float]]], by: str, width: int) -> Spec:
     names = list(lines)
     values: list[dict[str, Any]] = [
@@ -76,7 +83,7 @@ def chart(lines: Mapping[str, Sequence[Mapping[str, float]]], by: str, width: in
          "axis": {"grid": False, "tickCount": 5, "format": ",~r"}}  # fmt: skip
     y = {"field": "loss", "type": "quantitative", "title": "training loss",
          "scale": {"type": "log", "domain": [low * 0.95, high * 1.05], "nice": False},
-         "axis": {"tickCount": 5, "format": "~g"}}  # fmt: skip
+         "axis": {"values": marks(low, high), "format": "~g"}}  # fmt: skip
     return {
         **fitted(width, HEIGHT, right=14 + round(6.7 * max(map(len, names)))),
         "data": {"values": values},
