@@ -40,3 +40,17 @@ def test_tables_are_within_reach_of_boosting_over_five_seeds() -> None:
             model = run["recipe"]["model"]
             complete = registry.complete("models", model)
             assert complete | model == complete, "but for arguments that came later"
+
+
+def test_defaults_are_near_tuned_settings_where_that_was_measured() -> None:
+    """Recomputed from the test values of paired fresh seeds: within a point, or 3% of an error; test opened once a run."""
+    recorded = json.loads((RESULTS / "tuning.json").read_text())["results"]
+    assert len(recorded) >= 3
+    for name, found in recorded.items():
+        assert found["trials"] >= 60
+        assert len(found["seeds"]) >= 5
+        assert set(found["openings"]) == {1}
+        default, tuned = (statistics.mean(found["test"][kind]) for kind in ("default", "tuned"))
+        assert found["default"] == pytest.approx(default)
+        near = default <= 1.03 * tuned if found["measure"] == "rmse" else default >= tuned - 0.01
+        assert near, name
