@@ -43,7 +43,7 @@ def test_tables_are_within_reach_of_boosting_over_five_seeds() -> None:
 
 
 def test_defaults_are_near_tuned_settings_where_that_was_measured() -> None:
-    """Recomputed from the test values of paired fresh seeds: within a point, or 3% of an error; test opened once a run."""
+    """Recomputed from the test values of paired seeds: within a point, or 3% of an error; test opened once a run."""
     recorded = json.loads((RESULTS / "tuning.json").read_text())["results"]
     assert len(recorded) >= 3
     for name, found in recorded.items():
