@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from thetastar.data.prepare import columns
+from thetastar.data.prepare.reading import read_table
 from thetastar.data.table import table
 from thetastar.defaults import data_spec, open_stream
 from thetastar.errors import UserError
@@ -252,3 +254,10 @@ def test_named_tables(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("THETASTAR_DATA")
     with pytest.raises(UserError, match=r"THETASTAR_DATA is not set; expected a folder that holds tables/housing\.csv"):
         open_stream("housing")
+
+
+def test_a_packed_file_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress("".join(f"{number},{number % 7}\n" for number in range(9000)).encode())
+    (tmp_path / "cut.csv.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(UserError, match=r"cut.csv.gz does not parse: .*end-of-stream.*; mend the file"):
+        read_table(tmp_path / "cut.csv.gz", [])

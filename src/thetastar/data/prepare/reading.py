@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
+from thetastar.data.prepare.chunks import reported
 from thetastar.data.prepare.formats import READERS, ending, read_text
 from thetastar.errors import UserError, nearest
 
@@ -26,29 +26,17 @@ def read_table(path: Path, said: list[str], words: Collection[str] = ()) -> pd.D
 
     Columns in `words` are read as words even where this file's values all look like numbers, as far as it is text.
     """
-    expected = "a CSV, TSV, JSON lines, Parquet or Arrow file"
-    try:
+    with reported(str(path)):
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty", "a table with a line of column names", "check the file")
-        frame = READERS.get(ending(path).removesuffix(".gz"), read_text)(path, said, words)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist", expected, "check the path") from None
-    except UserError:
-        raise
-    except UnicodeDecodeError as error:
-        got = f"{path} is not UTF-8 text (byte {error.start})"
-        raise UserError(got, expected, "save it as UTF-8 or Parquet") from None
-    # pandas and pyarrow report broken content, and some of them want of memory, as kinds of ValueError or OSError
-    except (ValueError, csv.Error, OSError, MemoryError) as error:
-        if isinstance(error, MemoryError) or "out of memory" in str(error):
-            got = f"{path} does not fit into memory ({path.stat().st_size / 2**20:,.0f} MiB)"
-            raise UserError(
-                got, "fewer rows or columns", "take a sample; theta predict needs no room for all"
-            ) from None
-        reason = getattr(error, "strerror", None)
-        problem = str(error).removeprefix("Error tokenizing data. C error: ")
-        got = f"cannot read {path}: {reason}" if reason else f"{path} does not parse: {problem}"
-        raise UserError(got, expected, "check the path and permissions" if reason else "mend the file") from None
+        try:
+            frame = READERS.get(ending(path).removesuffix(".gz"), read_text)(path, said, words)
+        except (ValueError, MemoryError) as error:  # pandas' own want of memory is a kind of ValueError
+            if isinstance(error, MemoryError) or "out of memory" in str(error):
+                got = f"{path} does not fit into memory ({path.stat().st_size / 2**20:,.0f} MiB)"
+                do = "take a sample; theta predict needs no room for all"
+                raise UserError(got, "fewer rows or columns", do) from None
+            raise
     if len(frame) == 0:
         raise UserError(f"{path} has column names but no rows", "at least one row", "check the file")
     return distinct_names(frame, said)
