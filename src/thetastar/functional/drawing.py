@@ -33,6 +33,7 @@ CONFIG: dict[str, Any] = {
         "labelColor": SOFT, "titleColor": SOFT, "gridColor": LINE, "domain": False, "ticks": False, "labelPadding": 6,
         "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8, "gridWidth": 1,
     },
+    "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": 600, "labelAnchor": "start"},
     "legend": {"labelColor": INK, "titleColor": SOFT, "labelFontSize": 12, "titleFontSize": 12},
     "text": {"fill": INK, "fontSize": 12},
     "title": {"color": INK, "subtitleColor": SOFT, "fontSize": 13, "fontWeight": 600, "anchor": "start", "offset": 8},

@@ -13,9 +13,9 @@ from rich.text import Text
 from torch import Tensor
 
 from thetastar.errors import UserError, nearest
-from thetastar.explain.drawing import BLUE, ORANGE, chart
 from thetastar.explain.showing import Shown
 from thetastar.functional.activations import ACTIVATIONS, Activation, softmax, softmax_jacobian
+from thetastar.functional.drawing import FIRST, SECOND, lite
 from thetastar.terminal import console
 
 FLAT = 0.01  # a derivative below it lets nothing through
@@ -66,7 +66,7 @@ def show(arguments: list[str]) -> Shown:
     )
     data = {"activations": [asdict(fact) for fact in facts], "flat": FLAT, "entries": ENTRIES, "threads": threads}
     label = "Activations and their derivatives"
-    return Shown([table, Text(notes)], data, chart(curves({name: known[name] for name in names}), label), label)
+    return Shown([table, Text(notes)], data, lite(curves({name: known[name] for name in names}), label), label)
 
 
 def candidates() -> dict[str, Activation]:
@@ -166,7 +166,7 @@ def curves(activations: dict[str, Activation]) -> dict[str, object]:
                 "y": {"field": "y", "scale": {"domain": [LOW, HIGH]}, **plain},
                 "color": {
                     "field": "curve",
-                    "scale": {"domain": ["φ", "φ′"], "range": [BLUE, ORANGE]},
+                    "scale": {"domain": ["φ", "φ′"], "range": [FIRST, SECOND]},
                     "legend": {"title": None, "orient": "top", "symbolStrokeWidth": 3},
                 },
             },

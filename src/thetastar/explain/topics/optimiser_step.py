@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from thetastar import registry
-from thetastar.explain.drawing import BLUE, chart
 from thetastar.explain.rules import Rule, formulas, rules
 from thetastar.explain.showing import Shown
+from thetastar.functional.drawing import FIRST, SOFT, lite
 from thetastar.protocols import Aux, Batch, Clock, Move
 from thetastar.registry import Spec
 from thetastar.terminal import console
@@ -80,7 +80,7 @@ def show(arguments: list[str]) -> Shown:
     }
     label = f"{STEPS} steps of every algorithm in a narrow valley"
     more = Text("\nTo change: names of algorithms, or the folder of a run to see one step of each from its weights")
-    return Shown([Text(said), table, Text(note), ends, more], data, chart(figure(paths), label), label)
+    return Shown([Text(said), table, Text(note), ends, more], data, lite(figure(paths), label), label)
 
 
 @cache
@@ -199,8 +199,8 @@ def figure(paths: dict[str, tuple[float | None, list[list[float]], list[float]]]
         "order": {"field": "order"},
         "detail": {"field": "line"},
     }
-    contour = {"type": "line", "stroke": "currentColor", "strokeOpacity": 0.3, "strokeWidth": 1, "clip": True}
-    way = {"type": "line", "stroke": BLUE, "strokeWidth": 1.5, "clip": True, "point": {"fill": BLUE, "size": 14}}
+    contour = {"type": "line", "stroke": SOFT, "strokeOpacity": 0.45, "strokeWidth": 1, "clip": True}
+    way = {"type": "line", "stroke": FIRST, "strokeWidth": 1.5, "clip": True, "point": {"fill": FIRST, "size": 14}}
     header = {"title": None, "labelExpr": "split(datum.label, '|')", "labelLineHeight": 14, "labelFontSize": 11}
     return {
         "data": {"values": rows},
