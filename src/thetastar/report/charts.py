@@ -15,6 +15,7 @@ Spec = dict[str, Any]
 WIDE, NARROW = 720, 350  # pixels: a column of text, a phone
 ACCENT, INK, SOFT, LINE, PAPER = (f"var(--{name})" for name in ("accent", "ink", "soft", "line", "paper"))
 TEXT = 12
+DASHES = ([1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4])  # the first one is in colour
 _count = itertools.count()
 
 CONFIG: Spec = {
@@ -82,6 +83,14 @@ def apart(places: Sequence[float], gap: float) -> list[float]:
             found[order[rank]] = total / members + rank * gap
             rank += 1
     return found
+
+
+def told_apart(names: Sequence[str]) -> tuple[Spec, Spec]:
+    """Colour and dashes of lines by name: rows with `first` are in colour, the others grey, each with its dashes."""
+    colour = {"condition": {"test": "datum.first", "value": ACCENT}, "value": SOFT}
+    dashes = [DASHES[n % len(DASHES)] for n in range(len(names))]
+    scale = {"domain": list(names), "range": dashes}
+    return colour, {"field": "name", "type": "nominal", "legend": None, "scale": scale}
 
 
 def unit_of(measure: str) -> float:

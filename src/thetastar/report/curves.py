@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from thetastar.outer import wording
-from thetastar.report.charts import ACCENT, SOFT, Spec, apart, axis_of, fitted, responsive, unit_of
+from thetastar.report.charts import Spec, apart, axis_of, fitted, responsive, told_apart, unit_of
 from thetastar.report.page import Section, section
 
 Curve = Sequence[Sequence[float]]  # [[step, value], …]
 GRID = 60  # places at which curves of different steps are read
 HEIGHT = 320
-DASHES = ([1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4])  # the first one is in colour
 
 
 def curves(drawn: Mapping[str, Sequence[Curve]], measure: str, without: Sequence[str], split: str = "valid") -> Section:
@@ -63,9 +62,7 @@ def chart(bands: Mapping[str, Sequence[Mapping[str, float]]], measure: str, widt
         for n, (name, place) in enumerate(zip(bands, places, strict=True))
     ]
     names = list(bands)
-    colour = {"condition": {"test": "datum.first", "value": ACCENT}, "value": SOFT}
-    dash = {"field": "name", "type": "nominal", "legend": None,
-            "scale": {"domain": names, "range": [DASHES[n % len(DASHES)] for n in range(len(names))]}}  # fmt: skip
+    colour, dash = told_apart(names)
     x = {"field": "step", "type": "quantitative", "title": "training step",
          "scale": {"domain": [0, last], "nice": False},
          "axis": {"grid": False, "tickCount": 5, "format": "~s" if last >= 10_000 else ",d"}}  # fmt: skip

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetastar.outer import wording
-from thetastar.report.charts import ACCENT, SOFT, Spec, apart, fitted, responsive
-from thetastar.report.curves import DASHES
+from thetastar.report.charts import Spec, apart, fitted, responsive, told_apart
 from thetastar.report.page import Section, section
 
 Losses = Sequence[Sequence[float]]  # [[step, seconds, mean training loss of an epoch], …]
@@ -74,9 +73,7 @@ def chart(lines: Mapping[str, Sequence[Mapping[str, float]]], by: str, width: in
         {"name": name, "first": name == names[0], by: last, "loss": low * math.exp(place / (HEIGHT - 60) * room)}
         for name, place in zip(names, apart(heights, 15), strict=True)
     ]
-    colour = {"condition": {"test": "datum.first", "value": ACCENT}, "value": SOFT}
-    dash = {"field": "name", "type": "nominal", "legend": None,
-            "scale": {"domain": names, "range": [DASHES[n % len(DASHES)] for n in range(len(names))]}}  # fmt: skip
+    colour, dash = told_apart(names)
     early = min(max(row[by], 1e-3) for row in values)
     scale = {"domain": [0, last]} if by == "step" else {"type": "log", "domain": [early, last]}
     x = {"field": by, "type": "quantitative", "title": ACROSS[by], "scale": {**scale, "nice": False},
