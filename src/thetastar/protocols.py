@@ -6,17 +6,18 @@ they pass to one another. A component is an abstract class's final child in a fi
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, Literal, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from thetastar.functional.keys import mix
+from thetastar.schema import Field as Field
+from thetastar.schema import Schema as Schema
 
 Batch = dict[str, Any]  # str → Tensor | Batch; canonical keys "input", "target", "index"; nested for zipped streams
 Split = Literal["train", "valid", "test"]
@@ -48,69 +49,6 @@ class Clock:
     def key(self, *salt: int | str) -> int:
         """A 63-bit key for a draw at this step, for the purpose named by `salt`."""
         return mix(self.seed, self.step, self.rank, *salt)
-
-
-@dataclass(frozen=True)
-class Field:
-    """Shape and kind of one input or target, with what the training split says of it.
-
-    Args:
-        kind: "image" (channels, height, width), "vector", "words" (weights of each in a text), "category" (one of
-            `classes`), "categories" (several of them), "number" (shape () or (outputs,)), "tokens", "state", "action".
-        shape: shape of one example, without the batch.
-        classes, names: how many categories there are; their names, or those of a vector's entries.
-        mean, std: over the training split, per channel or entry; () where they make no sense.
-        counts: examples per category in the training split.
-        quantiles: of each entry of a vector, edges of bins that hold about equally many training rows.
-        blocks: (first, count) of a vector's entries that are one word each, for models that learn vectors of words.
-    """
-
-    kind: str
-    shape: tuple[int, ...] = ()
-    classes: int | None = None
-    names: tuple[str, ...] = ()
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    counts: tuple[int, ...] = ()
-    quantiles: tuple[tuple[float, ...], ...] = ()
-    blocks: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What goes in and what should come out: all that a model knows of the data."""
-
-    input: Field | dict[str, Field]
-    target: Field | None = None
-
-    @property
-    def outputs(self) -> int:
-        """How many numbers f must return per example to speak of the target."""
-        if self.target is None:
-            return 0
-        if self.target.kind in ("category", "categories", "action"):
-            return int(self.target.classes or 0)
-        return math.prod(self.target.shape)
-
-    @property
-    def task(self) -> str:
-        kinds = {"category": "classification", "categories": "multi-label classification", "number": "regression"}
-        return kinds.get(self.target.kind, self.target.kind) if self.target else "no target"
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, state: Mapping[str, Any]) -> Schema:
-        def tuples(value: Any) -> Any:
-            return tuple(map(tuples, cast("list[Any]", value))) if isinstance(value, list) else value
-
-        def read(entry: Mapping[str, Any]) -> Field:
-            return Field(**{key: tuples(value) for key, value in entry.items()})
-
-        entry = state["input"]
-        inputs = read(entry) if "kind" in entry else {name: read(value) for name, value in entry.items()}
-        return cls(inputs, read(state["target"]) if state.get("target") else None)
 
 
 @dataclass
@@ -147,11 +85,16 @@ class Move:
 class Model(nn.Module, ABC):
     """f_θ, built as `name(schema, *, …)`. Encoders are used through `features`, of size `width`.
 
-    `companions` names what a recipe uses with this model where it does not say: {"method": spec, "algorithm": spec, …}.
+    Attributes:
+        companions: what a recipe uses with this model where it does not say: {"method": spec, "algorithm": spec, …}.
+        keys: beginnings of parameter names here and in the checkpoints that are common for the architecture.
+        said: one line per decision that the schema made it take, such as a stem for small images.
     """
 
     folder: ClassVar[str] = "models"
     companions: ClassVar[Mapping[str, Any]] = {}
+    keys: ClassVar[Mapping[str, str]] = {}
+    said: Sequence[str] = ()
     head: nn.Module
     width: int
 
@@ -166,6 +109,10 @@ class Model(nn.Module, ABC):
 
     def forward(self, x: Any) -> Tensor:
         return self.head(self.features(x))
+
+    def heads(self, x: Any) -> Sequence[tuple[float, Tensor]]:
+        """What the risk sums, each with its weight: f(x) and, while training, what auxiliary heads say."""
+        return [(1.0, self(x))]
 
 
 class Source(ABC):

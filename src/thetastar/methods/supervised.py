@@ -91,7 +91,15 @@ class supervised(Objective):
             self.weights = counts.sum() / (len(counts) * counts.clamp_min(1))
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
-        output, target = f(batch["input"]), batch["target"]
+        (share, output), *sides = f.heads(batch["input"])
+        risk, aux = self.risk(output, batch["target"])
+        total = risk if share == 1 else share * risk
+        for share, output in sides:
+            total = total + share * self.risk(output, batch["target"])[0]
+        return total, aux
+
+    def risk(self, output: Tensor, target: Tensor) -> tuple[Tensor, Aux]:
+        """R of the outputs for a batch."""
         if self.loss_name == "cross_entropy" and self.weights is None:
             # the mean in the same kernel: apart, it would cost a twenty-fifth of a small net's step
             return losses.cross_entropy(output, target, self.smoothing, "mean"), Aux()
