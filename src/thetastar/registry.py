@@ -239,9 +239,12 @@ def _has_fields(component: Any) -> bool:
 
 def documentation(component: Any) -> list[str]:
     """The component's docstring, then those of the classes whose arguments it shares."""
-    if not _has_fields(component):
+    if not isinstance(component, type):
         return [inspect.getdoc(component) or ""]
-    return [inspect.cleandoc(parent.__doc__) for parent in inspect.getmro(component) if parent.__doc__]
+    parents = list(inspect.getmro(component))
+    if not _has_fields(component):
+        parents = parents[: 1 + next(i for i, parent in enumerate(parents) if "__init__" in vars(parent))]
+    return [inspect.cleandoc(parent.__doc__) for parent in parents if parent.__doc__]
 
 
 def as_spec(value: Any, where: str) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def state(training: Training) -> dict[str, Any]:
 
 def plan(training: Training) -> None:
     """Fix the number of steps; a first checkpoint keeps what was decided by timing, for a resume at any moment."""
+    for line in training.whole.f.said:
+        training.watch.decided(line)
     if training.moves:
         training.steps = planned_steps(training)
     if training.run:

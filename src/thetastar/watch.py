@@ -1,4 +1,4 @@
-"""Who hears of progress. The engine only ever calls these three."""
+"""Who hears of progress. The engine only ever calls these four."""
 
 from __future__ import annotations
 
@@ -22,3 +22,7 @@ class Watch:
 
     def say(self, line: str) -> None:
         """Something that the user should read."""
+
+    def decided(self, line: str) -> None:
+        """What the model chose by the data alone, the same for every seed."""
+        self.say(line)

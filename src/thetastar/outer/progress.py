@@ -37,6 +37,7 @@ class Overall:
 
     def __init__(self, watch: Watch, expected: float) -> None:
         self.watch, self.total, self.done, self.began = watch, max(expected, 1e-3), 0.0, time.perf_counter()
+        self.decisions: set[tuple[str, str]] = set()
 
     def part(self, expected: float, name: str) -> Watch:
         return Part(self, expected, name)
@@ -73,3 +74,9 @@ class Part(Watch):
 
     def say(self, line: str) -> None:
         self.overall.watch.say(f"{self.name}: {line}")
+
+    def decided(self, line: str) -> None:
+        learner = self.name.partition(",")[0]
+        if (learner, line) not in self.overall.decisions:
+            self.overall.decisions.add((learner, line))
+            self.overall.watch.say(f"{learner}: {line}")

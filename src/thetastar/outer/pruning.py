@@ -104,3 +104,6 @@ class Judge(Watch):
 
     def say(self, line: str) -> None:
         self.inner.say(line)
+
+    def decided(self, line: str) -> None:
+        self.inner.decided(line)
