@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.func import functional_call
@@ -17,7 +19,7 @@ __all__ = ["weight_noise"]
 class weight_noise(Wrapper):
     """min_θ E_ε[R(θ + ε)], ε_w ~ N(0, σ² · mean of w² over its tensor), one draw a batch: flat minima are sought.
 
-    For a linear model under squared error it is, in expectation, an L2 penalty weighted by the inputs.
+    For a linear model under squared error it is, in expectation, an L2 penalty: R(θ) + σ² · mean of w² · mean of ‖x‖².
 
     Args:
         inner: the method whose loss is formed with noisy weights.
@@ -35,4 +37,5 @@ class weight_noise(Wrapper):
         return functional_call(Member(f, self.inner), noisy, ("loss", batch, t))
 
     def noisy(self, w: Tensor) -> Tensor:
-        return w + self.sigma * w.detach().square().mean().sqrt() * torch.randn_like(w)
+        typical = torch.linalg.vector_norm(w) / math.sqrt(w.numel())  # its slope at w = 0 is 0, that of a root infinite
+        return w + self.sigma * typical * torch.randn_like(w)
