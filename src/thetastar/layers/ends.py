@@ -71,6 +71,16 @@ def only_input(schema: Schema, name: str) -> Field:
     return schema.input
 
 
+def only_image(schema: Schema, model: str) -> Field:
+    """The images of a model that takes nothing else, and has one answer for each of them."""
+    field = only_input(schema, model)
+    if field.kind != "image":
+        raise UserError(f"{model} on {field.kind} inputs", "images", "choose mlp")
+    if schema.target is not None and schema.target.kind == "mask":
+        raise UserError(f"{model} with masks as targets", "one answer an image", "choose a model of segmentation")
+    return field
+
+
 def known_target(schema: Schema, model: str) -> Field:
     """The target field of a model that answers in classes, labels or numbers."""
     if schema.target is None:

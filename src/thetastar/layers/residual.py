@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thetastar.errors import UserError
+
 Shortcut = Literal["projection", "zeros", "none"]
 
 
@@ -24,14 +26,14 @@ class Block(nn.Module, ABC):
         stride: of the first 3×3 convolution of F, and of s.
         dilation: of the 3×3 convolutions: how many pixels apart the neighbours are.
         groups: of the 3×3 convolutions.
-        base_width: inside F there are planes · base_width / 64 · groups channels.
+        base_width: of planes · base_width / 64 · groups channels inside F (at least one a group).
         shortcut: s where F changes the shape, see `downsampled`; "none" leaves s out everywhere: y = F(x).
 
     Shapes: (batch, inputs, height, width) → (batch, planes · expansion, height / stride, width / stride), rounded up.
     """
 
     expansion: ClassVar[int] = 1
-    norm_of_projection: ClassVar[bool] = True
+    preactivates: ClassVar[bool] = False  # F begins with its normalisation and φ, and y has neither
 
     def __init__(
         self,
@@ -45,11 +47,11 @@ class Block(nn.Module, ABC):
         shortcut: Shortcut = "projection",
     ) -> None:
         super().__init__()
-        inner, outputs = planes * base_width // 64 * groups, planes * self.expansion
+        inner, outputs = max(planes * base_width // 64, 1) * groups, planes * self.expansion
         self.lay(inputs, inner, outputs, stride, dilation, groups)
         self.relu = nn.ReLU()
         self.skips = shortcut != "none"
-        self.downsample = downsampled(inputs, outputs, stride, shortcut, norm=self.norm_of_projection)
+        self.downsample = downsampled(inputs, outputs, stride, shortcut, norm=not self.preactivates)
 
     @abstractmethod
     def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilation: int, groups: int) -> None:
@@ -108,7 +110,7 @@ class PreBasicBlock(Block):
     Where the shape changes, s starts from a.
     """
 
-    norm_of_projection = False
+    preactivates = True
 
     def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilation: int, groups: int) -> None:
         self.bn1 = nn.BatchNorm2d(inputs)
@@ -130,7 +132,7 @@ class PreBottleneck(Block):
     """
 
     expansion = 4
-    norm_of_projection = False
+    preactivates = True
 
     def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilation: int, groups: int) -> None:
         self.bn1 = nn.BatchNorm2d(inputs)
@@ -165,7 +167,7 @@ class ZeroPadded(nn.Module):
 
 
 def downsampled(inputs: int, outputs: int, stride: int, shortcut: Shortcut, *, norm: bool) -> nn.Module | None:
-    """s where F changes the shape, else None: a 1×1 convolution (with batch norm if `norm`), or zeros as new channels."""
+    """s where F changes the shape, else None: a 1×1 convolution, with batch norm if `norm`, or zeros as channels."""
     if shortcut == "none" or (stride == 1 and inputs == outputs):
         return None
     if shortcut == "zeros":
@@ -207,6 +209,17 @@ def stage(
     first = block(inputs, planes, stride=stride, dilation=entry, shortcut=shortcut, **shared)
     rest = [block(outputs, planes, dilation=dilation, shortcut=shortcut, **shared) for _ in range(count - 1)]
     return nn.Sequential(first, *rest)
+
+
+def closing(block: type[Block], channels: int) -> nn.Module:
+    """What comes after the last block: N and φ, where the blocks begin with theirs and so do not end with them."""
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()) if block.preactivates else nn.Identity()
+
+
+def refuse_dead(name: str, shortcut: Shortcut, *, zero_gain: bool) -> None:
+    """A block without shortcut whose last gain is 0 returns nothing, and learns nothing."""
+    if shortcut == "none" and zero_gain:
+        raise UserError(f"{name} with zero_gain and without shortcuts", "one of them", "set model.zero_gain=false")
 
 
 def initialise_residual(net: nn.Module, *, zero_gain: bool = False) -> None:
