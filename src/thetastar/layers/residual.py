@@ -25,6 +25,7 @@ class Block(nn.Module, ABC):
         planes: y has planes · expansion channels.
         stride: of the first 3×3 convolution of F, and of s.
         dilation: of the 3×3 convolutions: how many pixels apart the neighbours are.
+        entry: dilation of the first of them, where it is another.
         groups: of the 3×3 convolutions.
         base_width: of planes · base_width / 64 · groups channels inside F (at least one a group).
         shortcut: s where F changes the shape, see `downsampled`; "none" leaves s out everywhere: y = F(x).
@@ -42,19 +43,20 @@ class Block(nn.Module, ABC):
         *,
         stride: int = 1,
         dilation: int = 1,
+        entry: int | None = None,
         groups: int = 1,
         base_width: int = 64,
         shortcut: Shortcut = "projection",
     ) -> None:
         super().__init__()
         inner, outputs = max(planes * base_width // 64, 1) * groups, planes * self.expansion
-        self.lay(inputs, inner, outputs, stride, dilation, groups)
+        self.lay(inputs, inner, outputs, stride, (entry or dilation, dilation), groups)
         self.relu = nn.ReLU()
         self.skips = shortcut != "none"
         self.downsample = downsampled(inputs, outputs, stride, shortcut, norm=not self.preactivates)
 
     @abstractmethod
-    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilation: int, groups: int) -> None:
+    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilations: tuple[int, int], groups: int) -> None:
         """Make the layers of F."""
 
     def joined(self, x: Tensor, before: Tensor, out: Tensor) -> Tensor:
@@ -67,10 +69,10 @@ class Block(nn.Module, ABC):
 class BasicBlock(Block):
     """y = φ(s(x) + N(W₂ ∗ φ(N(W₁ ∗ x)))): two 3×3 convolutions, each with its batch norm N. Arguments as of `Block`."""
 
-    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilation: int, groups: int) -> None:
-        self.conv1 = conv3x3(inputs, inner, stride, dilation, groups)
+    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilations: tuple[int, int], groups: int) -> None:
+        self.conv1 = conv3x3(inputs, inner, stride, dilations[0], groups)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = conv3x3(inner, outputs, 1, dilation, groups)
+        self.conv2 = conv3x3(inner, outputs, 1, dilations[1], groups)
         self.bn2 = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,10 +91,10 @@ class Bottleneck(Block):
 
     expansion = 4
 
-    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilation: int, groups: int) -> None:
+    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilations: tuple[int, int], groups: int) -> None:
         self.conv1 = conv1x1(inputs, inner)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = conv3x3(inner, inner, stride, dilation, groups)
+        self.conv2 = conv3x3(inner, inner, stride, dilations[0], groups)
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = conv1x1(inner, outputs)
         self.bn3 = nn.BatchNorm2d(outputs)
@@ -112,11 +114,11 @@ class PreBasicBlock(Block):
 
     preactivates = True
 
-    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilation: int, groups: int) -> None:
+    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilations: tuple[int, int], groups: int) -> None:
         self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = conv3x3(inputs, inner, stride, dilation, groups)
+        self.conv1 = conv3x3(inputs, inner, stride, dilations[0], groups)
         self.bn2 = nn.BatchNorm2d(inner)
-        self.conv2 = conv3x3(inner, outputs, 1, dilation, groups)
+        self.conv2 = conv3x3(inner, outputs, 1, dilations[1], groups)
 
     def forward(self, x: Tensor) -> Tensor:
         activated = self.relu(self.bn1(x))
@@ -134,11 +136,11 @@ class PreBottleneck(Block):
     expansion = 4
     preactivates = True
 
-    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilation: int, groups: int) -> None:
+    def lay(self, inputs: int, inner: int, outputs: int, stride: int, dilations: tuple[int, int], groups: int) -> None:
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = conv1x1(inputs, inner)
         self.bn2 = nn.BatchNorm2d(inner)
-        self.conv2 = conv3x3(inner, inner, stride, dilation, groups)
+        self.conv2 = conv3x3(inner, inner, stride, dilations[0], groups)
         self.bn3 = nn.BatchNorm2d(inner)
         self.conv3 = conv1x1(inner, outputs)
 
@@ -191,22 +193,22 @@ def stage(
 ) -> nn.Sequential:
     """`count` blocks of the same width in a row, the first of which changes the shape.
 
-    To keep the size of its images, a stage of stride 2 becomes one of stride 1 whose later blocks are dilated twice as
-    much as those of the stage before, and whose first block is dilated like these (`entry`): its neighbours are where
-    the stage before has put them.
+    To keep the size of its images, a stage of stride 2 becomes one of stride 1 whose convolutions are dilated twice as
+    much as those of the stage before. But its first 3×3 convolution is dilated like these (`entry`), since it finds its
+    neighbours where the stage before has left them. Then both give the same at every other pixel.
 
     Args:
         block: kind of block.
         inputs: channels that come in.
         planes: as of `Block`; what goes out has planes · block.expansion channels.
         count: blocks.
-        stride, entry: stride and dilation of the first block.
-        dilation: of the other blocks.
+        stride, entry: stride and dilation of the first 3×3 convolution.
+        dilation: of the other ones.
         groups, base_width, shortcut: as of `Block`.
     """
     outputs = planes * block.expansion
     shared = {"groups": groups, "base_width": base_width}
-    first = block(inputs, planes, stride=stride, dilation=entry, shortcut=shortcut, **shared)
+    first = block(inputs, planes, stride=stride, dilation=dilation, entry=entry, shortcut=shortcut, **shared)
     rest = [block(outputs, planes, dilation=dilation, shortcut=shortcut, **shared) for _ in range(count - 1)]
     return nn.Sequential(first, *rest)
 
