@@ -30,3 +30,28 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
+
+
+class StochasticDepth(nn.Module):
+    """What a block adds, for whole examples at once: h ↦ h m / (1 − p) with one m ~ Bernoulli(1 − p) an example.
+
+    Source: Huang, Sun, Liu, Sedra and Weinberger 2016, Deep networks with stochastic depth.
+
+    Args:
+        p: share of examples for which the block adds nothing in training, in [0, 1).
+
+    Shapes: (batch, …) → (batch, …).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, h: Tensor) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return h
+        mask = uniform(next_key(h.device), h.shape[:1], h.device) >= self.p
+        return h * (mask.to(h.dtype) * (1.0 / (1.0 - self.p))).view(-1, *[1] * (h.ndim - 1))
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
