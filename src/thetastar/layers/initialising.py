@@ -49,5 +49,5 @@ def initialise(hidden: nn.Module, head: nn.Module, init: Init, activation: Activ
                 layer.bias.zero_()
 
 
-def weighted(module: nn.Module) -> Iterator[nn.Linear | nn.Conv2d]:
-    return (layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+def weighted(module: nn.Module) -> Iterator[nn.Linear | nn.Conv1d | nn.Conv2d]:
+    return (layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d))
