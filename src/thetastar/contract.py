@@ -343,7 +343,7 @@ def bounded(folder: str, name: str) -> None:
 
 
 def shaped(folder: str, name: str) -> None:
-    """A model returns (batch, outputs) and features of its width."""
+    """A model returns (batch, outputs), or as many for each pixel of a mask."""
     trial = opened(folder, name)
     f = trial.program.f
     assert isinstance(f, Model)
@@ -352,10 +352,12 @@ def shaped(folder: str, name: str) -> None:
     x = trial.batch["input"]
     with torch.no_grad():
         out = f.eval()(x)
-    expected = (rows_of(x), trial.stream.schema.outputs)
-    _require(
-        tuple(out.reshape(rows_of(x), -1).shape) == expected, f"outputs of shape {tuple(out.shape)}, not {expected}"
-    )
+    schema = trial.stream.schema
+    masks = schema.target is not None and schema.target.kind == "mask"
+    places = schema.target.shape if schema.target is not None and masks else ()
+    expected = (rows_of(x), schema.outputs, *places)
+    shape = tuple((out if masks else out.reshape(rows_of(x), -1)).shape)
+    _require(shape == expected, f"outputs of shape {tuple(out.shape)}, not {expected}")
 
 
 _training = (finite_loss, pure_loss, exact_gradients, learns, resumes, survives)
