@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from thetastar.data.prepare.fields import moments
+from thetastar.data.prepare.masks import Legend, classes_of
 from thetastar.data.prepare.pictures import as_images
 from thetastar.errors import UserError
 from thetastar.functional.nested import mapped, rows_of
@@ -20,7 +21,7 @@ from thetastar.protocols import Batch, Field, Schema, Source, Split
 __all__ = ["arrays"]
 
 Kind = Literal["auto", "image", "vector"]
-Task = Literal["auto", "classification", "regression", "multi-label"]
+Task = Literal["auto", "classification", "regression", "multi-label", "segmentation"]
 
 
 class arrays(Source):
@@ -29,7 +30,8 @@ class arrays(Source):
     Args:
         inputs: (rows, …); images as (rows, channels, height, width), uint8 in [0, 255] or floats in [0, 1]; several
             inputs as a mapping such as {"table": …, "image": …}, of as many rows each.
-        targets: (rows,) classes or numbers, (rows, outputs) numbers, (rows, classes) of 0 and 1; None for no target.
+        targets: (rows,) classes or numbers, (rows, outputs) numbers, (rows, classes) of 0 and 1, (rows, height, width)
+            classes of an image's pixels, 255 where there is none; None for no target.
         kind: of the input; "auto" takes four axes as images.
         task: "auto" reads whole numbers and words as classes.
         given: row numbers of the splits, where they are fixed.
@@ -69,6 +71,8 @@ class arrays(Source):
             raise UserError(
                 f"{self.rows} inputs and {len(self.targets)} targets", "as many of each", "check the arrays"
             )
+        if self.target is not None and self.target.kind == "mask":
+            _fits(self.inputs, self.target)
         classes = self.target is not None and self.target.kind == "category"
         self.strata = self.targets.numpy() if classes and self.targets is not None else None
 
@@ -85,6 +89,9 @@ class arrays(Source):
             if target.kind == "category":
                 counts = tuple(torch.bincount(y, minlength=target.classes or 0).tolist())
                 target = Field("category", (), target.classes, target.names, counts=counts)
+            elif target.kind == "mask":
+                counts = torch.bincount(y.flatten(), minlength=256)[: target.classes].tolist()
+                target = replace(target, counts=tuple(counts))
             elif target.kind == "number":
                 mean, std = moments(y.reshape(len(y), -1), "vector")
                 target = Field("number", tuple(y.shape[1:]), mean=mean, std=std)
@@ -163,6 +170,14 @@ def _raw(raw: Any, field: Field) -> Tensor:
     return x.to(torch.float32)
 
 
+def _fits(inputs: Any, target: Field) -> None:
+    """Refuse masks that lie beside no image of their size."""
+    shape = tuple(inputs.shape) if isinstance(inputs, Tensor) else ()
+    if len(shape) != 4 or shape[2:] != target.shape:
+        expected = f"(rows, channels, {', '.join(map(str, target.shape))}), as the masks"
+        raise UserError(f"masks beside inputs of shape {shape or 'several'}", expected, "resize one of them")
+
+
 def _read_targets(
     targets: Any, task: Task, names: tuple[str, ...], said: list[str]
 ) -> tuple[Tensor | None, Field | None]:
@@ -175,7 +190,10 @@ def _read_targets(
     if task == "auto":
         binary_rows = y.ndim == 2 and y.dtype.kind in "biu" and set(np.unique(y)) <= {0, 1}
         classes = y.ndim == 1 and y.dtype.kind in "biuOUS"
-        task = "multi-label" if binary_rows else "classification" if classes else "regression"
+        masks = y.ndim == 3 and y.dtype.kind in "iu"
+        task = (
+            "segmentation" if masks else "multi-label" if binary_rows else "classification" if classes else "regression"
+        )
     kind = {"f": "real", "b": "boolean"}.get(y.dtype.kind, "integer" if y.dtype.kind in "iu" else "word")
     if task == "classification":
         values, codes = np.unique(y, return_inverse=True)
@@ -184,6 +202,11 @@ def _read_targets(
         names = names if len(names) == len(values) else tuple(str(value) for value in values)
         said.append(f"classification into {len(values)} classes, from the {kind} target")
         return torch.as_tensor(codes.reshape(-1), dtype=torch.int64), Field("category", (), len(values), names)
+    if task == "segmentation":
+        if y.ndim != 3 or y.dtype.kind not in "biu":
+            raise UserError(f"masks of shape {y.shape}, {y.dtype}", "(rows, height, width) of whole numbers", "")
+        y, names = classes_of(y, Legend(names), [f"row {row}" for row in range(len(y))], said)
+        return torch.from_numpy(y), Field("mask", tuple(y.shape[1:]), len(names), names)
     if task == "multi-label":
         said.append(f"multi-label classification into {y.shape[1]} classes, from 0/1 targets")
         return torch.as_tensor(y, dtype=torch.float32), Field("categories", (y.shape[1],), y.shape[1], names)

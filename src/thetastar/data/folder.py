@@ -88,7 +88,7 @@ def folder(
 
 def _pictures(where: Path, paths: Sequence[Path], size: int | None, said: list[str]) -> Pictures:
     names = [str(path.relative_to(where)) for path in paths]
-    return load(Files(paths), names, _content(where, paths), size, said)
+    return load(Files(paths), names, stamp(where, paths), size, said)
 
 
 def _table(where: Path, labels: str | None) -> Path | None:
@@ -117,7 +117,9 @@ def _labelled(
     said: list[str],
 ) -> Source:
     named = set(found.files)
-    others = [str(file.relative_to(where)) for file in _files(where) if file != where / table and file not in named]
+    others = [
+        str(file.relative_to(where)) for file in files_below(where) if file != where / table and file not in named
+    ]
     if others:
         said.append(f"left out, as {table} does not name them: {shown(others)}")
     pictures = _pictures(where, found.files, size, said)
@@ -152,7 +154,7 @@ def _items(where: Path) -> tuple[list[_Item], list[Path], list[Path]]:
     others = [file for file in _inside(where) if not file.is_dir()]
     empty: list[Path] = []
     for label, split in groups:
-        inside = list(_files(label, [where.resolve()]))
+        inside = list(files_below(label, [where.resolve()]))
         if not any(file.suffix.lower() in endings for file in inside):
             empty.append(label)
         for file in inside:
@@ -186,12 +188,12 @@ def _inside(where: Path) -> list[Path]:
         ) from None
 
 
-def _files(where: Path, above: Sequence[Path] = ()) -> Iterator[Path]:
+def files_below(where: Path, above: Sequence[Path] = ()) -> Iterator[Path]:
     """All below a folder; a link back to a folder that it lies in counts as a file."""
     above = [*above, where.resolve()]
     for inner in _inside(where):
         if inner.is_dir() and inner.resolve() not in above:
-            yield from _files(inner, above)
+            yield from files_below(inner, above)
         else:
             yield inner
 
@@ -210,7 +212,7 @@ def _hidden(where: Path) -> list[Path]:
     return [one for one in found if not one.name.startswith("._")]  # these are notes that macOS leaves beside files
 
 
-def _content(where: Path, paths: Sequence[Path]) -> str:
+def stamp(where: Path, paths: Sequence[Path]) -> str:
     """A hash of names, sizes and times of change: reading every file would take as long as decoding it."""
     digest = hashlib.sha256(str(where.resolve()).encode())
     for path in paths:

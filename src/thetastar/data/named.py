@@ -10,8 +10,9 @@ from thetastar.data.table import table
 from thetastar.errors import UserError
 from thetastar.protocols import Source
 
-__all__ = ["adult", "cifar10", "housing", "mnist", "sst2", "tiny_imagenet"]
+__all__ = ["adult", "camvid", "cifar10", "housing", "mnist", "sst2", "tiny_imagenet"]
 
+from thetastar.registry import Count
 
 def mnist() -> Source:
     """MNIST: 28×28 grey images of handwritten digits, 60,000 to train on and 10,000 to test.
@@ -39,7 +40,21 @@ def tiny_imagenet() -> Source:
 
     Source: Le and Yang 2015, Tiny ImageNet visual recognition challenge.
     """
-    return parquet_images(path=str(located("tiny-imagenet")), splits={"valid": "test"}, title="Tiny ImageNet")
+    where = located("tiny-imagenet", "valid.parquet")
+    files = [*sorted(where.glob("train-*.parquet"))[:shards], where / "valid.parquet"]
+    return parquet_images(path=tuple(map(str, files)), size=size, splits={"valid": "test"}, title="Tiny ImageNet")
+
+
+def camvid(*, size: Count | tuple[Count, Count] | None = None) -> Source:
+    """CamVid: 240×180 frames of a drive through Cambridge, every pixel one of 11 classes; 367, 101 to choose by, 233.
+
+    Args:
+        size: of the sides in pixels, or [width, height]; null keeps 240×180.
+
+    Source: Brostow, Fauqueur and Cipolla 2009, Semantic object classes in video; classes and splits of Badrinarayanan,
+    Kendall and Cipolla 2017, SegNet: a deep convolutional encoder-decoder architecture for image segmentation.
+    """
+    return parquet_images(path=str(located("camvid")), size=size, title="CamVid")
 
 
 def housing() -> Source:

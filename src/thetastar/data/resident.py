@@ -101,14 +101,21 @@ class resident(Stream):
         size = self.batch_size
         for number in range(skip, self.length(split)):
             batch = self.gather(order[number * size : (number + 1) * size])
-            if split == "train":
-                batch["input"] = augmented(batch["input"], self.augment, t.seed, "augment", t.epoch, number)
-            yield batch
+            yield self.changed(batch, t.seed, "augment", t.epoch, number) if split == "train" else batch
+
+    def changed(self, batch: Batch, *key: int | str) -> Batch:
+        """Augmented; a mask moves with its image."""
+        if self.augment and self.schema.target is not None and self.schema.target.kind == "mask":
+            x, mask = moved_together(batch["input"], batch["target"], self.augment, *key)
+            return {**batch, "input": x, "target": mask}
+        return {**batch, "input": augmented(batch["input"], self.augment, *key)}
 
     def gather(self, index: Tensor) -> Batch:
-        """The batch of some rows; images become floats in [0, 1]."""
+        """The batch of some rows; images become floats in [0, 1], masks whole numbers of 8 bytes as all classes."""
         batch: Batch = mapped(lambda column: take(column, index), self.columns)
         batch["input"] = mapped(in_units, batch["input"])
+        if self.schema.target is not None and self.schema.target.kind == "mask":
+            batch["target"] = batch["target"].long()
         batch["index"] = index
         return batch
 
@@ -149,3 +156,11 @@ def augmented(x: Any, augment: tuple[Augment, ...], *key: int | str) -> Any:
     for change in joined(augment):
         x = change(x, source)
     return x
+
+
+def moved_together(x: Tensor, mask: Tensor, augment: tuple[Augment, ...], *key: int | str) -> tuple[Tensor, Tensor]:
+    """Images and their masks through each change in turn; the images are those that `augmented` makes."""
+    source = generator(*key, device=x.device)
+    for change in joined(augment):
+        x, mask = change.together(x, mask, source)
+    return x, mask

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from thetastar.protocols import Field
+from thetastar.errors import UserError
+from thetastar.protocols import Field, Schema
 
 
 def beta_shares(count: int, alpha: float, like: Tensor) -> Tensor:
@@ -21,6 +22,15 @@ def blend(x: Tensor, other: Tensor, share: Tensor) -> Tensor:
     """share · x + (1 − share) · other, one share an example."""
     share = share.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
     return other + share * (x - other)
+
+
+def mixable(schema: Schema, who: str) -> Field:
+    """The target of a method that mixes targets."""
+    if schema.target is None:
+        raise UserError(f"{who} without a target", "a target to mix", "choose a method that needs none")
+    if schema.target.kind == "mask":
+        raise UserError(f"{who} with masks", "one answer an example", "choose supervised, with data.augment")
+    return schema.target
 
 
 def distributions(target: Tensor, field: Field) -> Tensor:

@@ -8,18 +8,18 @@ from torch import Tensor
 from thetastar.functional.pictures import kept
 
 
-def placed(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """y[n, c, i, j] = x[n, c, rows[n, i], columns[n, j]], and 0 where either is negative.
+def placed(x: Tensor, rows: Tensor, columns: Tensor, beyond: int = 0) -> Tensor:
+    """y[n, c, i, j] = x[n, c, rows[n, i], columns[n, j]], and `beyond` where either is negative.
 
     Shapes: x (batch, channels, height, width), rows (batch, height), columns (batch, width) → as x.
     """
     batch, channels, height, width = x.shape
-    end = batch * height * width  # the pixel of zeros behind the last one
+    end = batch * height * width  # the pixel of what is beyond, behind the last one
     first = (torch.arange(batch, device=x.device)[:, None] * height + rows) * width
     first = first.masked_fill(rows < 0, end).int()  # (batch, height)
     then = columns.masked_fill(columns < 0, end).int()  # (batch, width)
     index = (first[:, :, None] + then[:, None, :]).clamp_(max=end).flatten()
-    pixels = torch.cat([x.permute(0, 2, 3, 1).reshape(end, channels), x.new_zeros(1, channels)])
+    pixels = torch.cat([x.permute(0, 2, 3, 1).reshape(end, channels), x.new_full((1, channels), beyond)])
     if channels == 1:
         pixels = pixels.flatten()  # numbers are gathered several times faster than rows of one number
     return kept(pixels.index_select(0, index).view(batch, height, width, channels).permute(0, 3, 1, 2), x)

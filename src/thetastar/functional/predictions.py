@@ -25,4 +25,5 @@ def from_logits(output: Tensor, kind: str) -> dict[str, Tensor]:
         return {"prediction": output}
     if kind == "categories":
         return {"logits": output, "probabilities": torch.sigmoid(output), "prediction": (output > 0).to(torch.int64)}
-    return {"logits": output, "probabilities": torch.softmax(output, -1), "prediction": output.argmax(-1)}
+    axis = 1 if kind == "mask" else -1  # (batch, classes, height, width), a class a pixel
+    return {"logits": output, "probabilities": torch.softmax(output, axis), "prediction": output.argmax(axis)}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from thetastar.functional.masks import VOID
 from thetastar.functional.pictures import kept
 
 
@@ -47,16 +48,36 @@ def warp(x: Tensor, matrix: Tensor, fill: str = "zero") -> Tensor:
 
     Shapes: x (batch, channels, height, width), matrix (batch, 2, 3) → as x.
     """
+    grid = _grid(x, matrix)
+    y = F.grid_sample(x.contiguous(), grid.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+    if fill == "zero":
+        # the outermost half pixel shows the edge, as everywhere in the image: it does not fade into what is beyond
+        y.mul_(_inside(grid)[:, None])
+    return kept(y.clamp_(0, 1), x)
+
+
+def warp_mask(mask: Tensor, matrix: Tensor, fill: str = "zero") -> Tensor:
+    """The mask of `warp` on its image: the nearest pixel's class; void where the image is filled with zeros.
+
+    Shapes: mask (batch, height, width), matrix (batch, 2, 3) → as the mask.
+    """
+    x = mask[:, None].float()  # holds every class exactly
+    grid = _grid(x, matrix)
+    places = grid.permute(0, 2, 3, 1)
+    y = F.grid_sample(x, places, mode="nearest", padding_mode="border", align_corners=False)[:, 0].to(mask.dtype)
+    return y.where(_inside(grid), VOID) if fill == "zero" else y
+
+
+def _grid(x: Tensor, matrix: Tensor) -> Tensor:
+    """Places of x in [−1, 1]² for every pixel of the new image: (batch, 2, height, width)."""
     height, width = x.shape[2:]
     matrix = torch.stack([matrix[:, 0] * (2 / width), matrix[:, 1] * (2 / height)], 1).to(x.dtype)  # to [−1, 1]²
     across = torch.arange(width, device=x.device, dtype=x.dtype) - (width - 1) / 2
     along = torch.arange(height, device=x.device, dtype=x.dtype) - (height - 1) / 2
     columns = matrix[:, :, 0, None] * across  # (batch, 2, width)
     rows = matrix[:, :, 1, None] * along + matrix[:, :, 2, None]  # (batch, 2, height)
-    grid = rows[:, :, :, None] + columns[:, :, None, :]  # (batch, 2, height, width)
-    y = F.grid_sample(x.contiguous(), grid.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
-    if fill == "zero":
-        # the outermost half pixel shows the edge, as everywhere in the image: it does not fade into what is beyond
-        inside = torch.maximum(grid[:, 0].abs(), grid[:, 1].abs()) <= 1
-        y.mul_(inside[:, None])
-    return kept(y.clamp_(0, 1), x)
+    return rows[:, :, :, None] + columns[:, :, None, :]
+
+
+def _inside(grid: Tensor) -> Tensor:
+    return torch.maximum(grid[:, 0].abs(), grid[:, 1].abs()) <= 1

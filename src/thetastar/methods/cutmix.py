@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from thetastar.errors import UserError
-from thetastar.functional.mixing import beta_shares, blend, distributions, rectangles
+from thetastar.functional.mixing import beta_shares, blend, distributions, mixable, rectangles
 from thetastar.functional.wrapping import Wrapper
 from thetastar.protocols import Aux, Batch, Clock, Method, Model, Schema
 from thetastar.registry import NonNegative
@@ -34,9 +33,7 @@ class cutmix(Wrapper):
         self.alpha, self.kinds = alpha, frozenset({"image"})
 
     def attach(self, f: Model, schema: Schema) -> None:
-        if schema.target is None:
-            raise UserError("cutmix without a target", "a target to mix", "choose a method that needs none")
-        self.target = schema.target
+        self.target = mixable(schema, "cutmix")
         super().attach(f, schema)
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from thetastar.errors import UserError
-from thetastar.functional.mixing import beta_shares, blend, distributions
+from thetastar.functional.mixing import beta_shares, blend, distributions, mixable
 from thetastar.functional.nested import mapped
 from thetastar.functional.wrapping import Wrapper
 from thetastar.protocols import Aux, Batch, Clock, Method, Model, Schema
@@ -33,9 +32,7 @@ class mixup(Wrapper):
         self.alpha = alpha
 
     def attach(self, f: Model, schema: Schema) -> None:
-        if schema.target is None:
-            raise UserError("mixup without a target", "a target to mix", "choose a method that needs none")
-        self.target = schema.target
+        self.target = mixable(schema, "mixup")
         super().attach(f, schema)
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:

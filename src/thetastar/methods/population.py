@@ -180,7 +180,7 @@ def mixture(members: Tensor, kind: str) -> dict[str, Tensor]:
     if kind == "categories":
         logits, prediction = safe.log() - torch.log1p(-mean).clamp_min(-100.0), (mean > 0.5).to(torch.int64)
     else:
-        logits, prediction = safe.log(), mean.argmax(-1)
+        logits, prediction = safe.log(), mean.argmax(1 if kind == "mask" else -1)
     return {"logits": logits, "probabilities": mean, "prediction": prediction, "members": members}
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from thetastar.errors import UserError
-from thetastar.functional import losses
+from thetastar.functional import losses, masks
 from thetastar.functional.predictions import from_output
 from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema, trainable
 from thetastar.registry import BelowOne
@@ -29,6 +29,8 @@ LossName = Literal[
     "absolute",
     "huber",
     "gaussian_nll",
+    "dice",
+    "cross_entropy+dice",
 ]
 _margins = ("hinge", "perceptron", "exponential", "logistic")
 # the losses that fit a kind of target, the default first
@@ -36,19 +38,22 @@ _losses: dict[str, tuple[str, ...]] = {
     "category": ("cross_entropy", "kl", *_margins),
     "categories": ("binary_cross_entropy", *_margins),
     "number": ("squared", "absolute", "huber", "gaussian_nll"),
+    "mask": ("cross_entropy", "dice", "cross_entropy+dice"),
 }
 
 
 class supervised(Objective):
     """R(θ) = Σᵢ w(yᵢ) ℓ(f_θ(xᵢ), yᵢ) / Σᵢ w(yᵢ).
 
-    Numbers are compared in units of the target's standard deviation, so that one learning rate suits all.
+    Numbers are compared in units of the target's standard deviation, so that one learning rate suits all. Of masks the
+    sum is over pixels that are not void; "dice" is one number an image, which counts by its pixels.
 
     Args:
-        loss: ℓ by name; "auto" is cross-entropy for classes, binary cross-entropy for several labels, squared for
-            numbers. "gaussian_nll" learns one noise variance an output beside f: squared error as maximum likelihood.
+        loss: ℓ by name; "auto" is cross-entropy for classes and masks, binary cross-entropy for several labels, squared
+            for numbers. "gaussian_nll" learns one noise variance an output beside f: squared error as maximum
+            likelihood.
         label_smoothing: share of the target spread evenly over the classes, in [0, 1); cross-entropy only.
-        class_weights: "balanced" weighs classes by n / (classes · n_class); classes only.
+        class_weights: "balanced" weighs classes by n / (classes · n_class); classes and pixels of classes only.
 
     Source: Vapnik 1992, Principles of risk minimization for learning theory.
     """
@@ -72,7 +77,7 @@ class supervised(Objective):
             raise UserError("supervised learning without a target", "a target", "name one with --target")
         self.kind = target.kind
         self.loss_name = chosen_loss(self.loss_name, target.kind)
-        if self.smoothing and self.loss_name != "cross_entropy":
+        if self.smoothing and not self.loss_name.startswith("cross_entropy"):
             raise UserError(f"label_smoothing with loss {self.loss_name}", "cross_entropy", "set label_smoothing=0")
         if not trainable(f=f):
             raise UserError(
@@ -87,6 +92,8 @@ class supervised(Objective):
         if self.class_weights == "balanced":
             if not target.counts:
                 raise UserError(f"class_weights=balanced on a {schema.task} task", "classes", "set class_weights=none")
+            if self.loss_name == "dice":
+                raise UserError("class_weights=balanced with dice", "cross_entropy", "leave it out: dice is balanced")
             counts = torch.tensor(target.counts, dtype=torch.float32)
             self.weights = counts.sum() / (len(counts) * counts.clamp_min(1))
 
@@ -100,6 +107,8 @@ class supervised(Objective):
 
     def risk(self, output: Tensor, target: Tensor) -> tuple[Tensor, Aux]:
         """R of the outputs for a batch."""
+        if self.kind == "mask":
+            return self.of_pixels(output, target)
         if self.loss_name == "cross_entropy" and self.weights is None:
             # the mean in the same kernel: apart, it would cost a twenty-fifth of a small net's step
             return losses.cross_entropy(output, target, self.smoothing, "mean"), Aux()
@@ -108,6 +117,21 @@ class supervised(Objective):
             return per_example.mean(), Aux()
         weight = self.weights[target] if target.ndim == 1 else target @ self.weights
         return (weight * per_example).sum() / weight.sum(), Aux(weight=weight.sum())
+
+    def of_pixels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Aux]:
+        """R over the pixels that are not void.
+
+        Shapes: logits (batch, classes, height, width), mask (batch, height, width).
+        """
+        counted = masks.known(mask)
+        weight = counted.float() if self.weights is None else self.weights[mask.where(counted, 0)] * counted
+        risk = logits.new_zeros((), dtype=torch.float32)
+        if self.loss_name.startswith("cross_entropy"):
+            risk = risk + (weight * masks.cross_entropies(logits, mask, self.smoothing)).sum()
+        if self.loss_name.endswith("dice"):
+            risk = risk + (weight.sum((1, 2)) * masks.dice(logits, mask)).sum()
+        total = weight.sum().clamp_min(1e-12)  # a batch may be all void
+        return risk / total, Aux(weight=total)
 
     def per_example(self, output: Tensor, target: Tensor) -> Tensor:
         """(batch, …) outputs and targets → (batch,) losses."""

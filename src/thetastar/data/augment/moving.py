@@ -8,15 +8,25 @@ from functools import reduce
 
 from torch import Tensor
 
+from thetastar.functional.masks import VOID
 from thetastar.functional.pictures import Draws, of_images
 from thetastar.functional.placing import after, placed
-from thetastar.functional.warping import chained, warp
+from thetastar.functional.warping import chained, warp, warp_mask
 from thetastar.protocols import Augment
 
 __all__: list[str] = []
 
 
-class Placed(Augment):
+class Moving(Augment):
+    """A change that moves things: drawn once for the images and their masks."""
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
+
+
+class Placed(Moving):
     """Whole pixels move: y[c, i, j] = x[c, rows[i], columns[j]], each example by its own rows and columns."""
 
     @abstractmethod
@@ -24,10 +34,14 @@ class Placed(Augment):
         """Rows (batch, height) and columns (batch, width) of x, negative where zeros come in."""
 
     def __call__(self, x: Tensor, generator: Draws = None) -> Tensor:
-        return placed(of_images(x, type(self).__name__, values=False), *self.places(x, generator))
+        return placed(of_images(x, self.title, values=False), *self.places(x, generator))
+
+    def together(self, x: Tensor, mask: Tensor, generator: Draws = None) -> tuple[Tensor, Tensor]:
+        rows, columns = self.places(of_images(x, self.title, values=False), generator)
+        return placed(x, rows, columns), placed(mask[:, None], rows, columns, VOID)[:, 0]
 
 
-class Warped(Augment):
+class Warped(Moving):
     """An affine map: y(u′) = x(A u′ + t), each example by its own matrix, bilinear between pixels."""
 
     fill: str | None = None  # what is beyond the image, "zero" or "edge"; None where nothing of it can show
@@ -37,30 +51,40 @@ class Warped(Augment):
         """(batch, 2, 3), from places of the new image to places of x; see `functional.warping`."""
 
     def __call__(self, x: Tensor, generator: Draws = None) -> Tensor:
-        return warp(of_images(x, type(self).__name__), self.matrix(x, generator), self.fill or "edge")
+        return warp(of_images(x, self.title), self.matrix(x, generator), self.fill or "edge")
+
+    def together(self, x: Tensor, mask: Tensor, generator: Draws = None) -> tuple[Tensor, Tensor]:
+        matrix, fill = self.matrix(of_images(x, self.title), generator), self.fill or "edge"
+        return warp(x, matrix, fill), warp_mask(mask, matrix, fill)
 
 
-class Placements(Augment):
+class Placements(Placed):
     """Several moves of whole pixels as one gather; the result is that of one after the other."""
 
     def __init__(self, changes: Sequence[Placed]) -> None:
         self.changes = changes
 
-    def __call__(self, x: Tensor, generator: Draws = None) -> Tensor:
-        of_images(x, type(self.changes[0]).__name__, values=False)
+    @property
+    def title(self) -> str:
+        return self.changes[0].title
+
+    def places(self, x: Tensor, generator: Draws) -> tuple[Tensor, Tensor]:
         rows, columns = zip(*(change.places(x, generator) for change in self.changes), strict=True)
-        return placed(x, reduce(after, rows), reduce(after, columns))
+        return reduce(after, rows), reduce(after, columns)
 
 
-class Warps(Augment):
+class Warps(Warped):
     """Several affine maps as one resampling, which blurs once and brings back what one moved out and the next in."""
 
     def __init__(self, changes: Sequence[Warped], fill: str) -> None:
         self.changes, self.fill = changes, fill
 
-    def __call__(self, x: Tensor, generator: Draws = None) -> Tensor:
-        of_images(x, type(self.changes[0]).__name__)
-        return warp(x, reduce(chained, (change.matrix(x, generator) for change in self.changes)), self.fill)
+    @property
+    def title(self) -> str:
+        return self.changes[0].title
+
+    def matrix(self, x: Tensor, generator: Draws) -> Tensor:
+        return reduce(chained, (change.matrix(x, generator) for change in self.changes))
 
 
 def joined(changes: Sequence[Augment]) -> list[Augment]:

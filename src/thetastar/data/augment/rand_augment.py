@@ -12,7 +12,7 @@ from torch import Tensor
 from thetastar.functional.colour import adjusted, shares
 from thetastar.functional.pictures import Draws, kept, of_images, on_some, planar
 from thetastar.functional.tones import equalised, posterised, sharpened, solarised, stretched
-from thetastar.functional.warping import mapping, warp
+from thetastar.functional.warping import mapping, warp, warp_mask
 from thetastar.protocols import Augment
 from thetastar.registry import Count
 
@@ -50,10 +50,22 @@ class rand_augment(Augment):
     def __call__(self, x: Tensor, generator: Draws = None) -> Tensor:
         y = planar(of_images(x, "rand_augment"))
         for _ in range(self.n):
-            kind = torch.randint(len(KINDS), (len(x),), generator=generator, device=x.device)
-            sign = torch.randint(2, (len(x),), generator=generator, device=x.device).mul_(2).sub_(1)
-            y = self.changed(y, kind, sign.float())
+            y = self.changed(y, *self.drawn(x, generator))
         return kept(y, x)
+
+    def together(self, x: Tensor, mask: Tensor, generator: Draws = None) -> tuple[Tensor, Tensor]:
+        y = planar(of_images(x, "rand_augment"))
+        for _ in range(self.n):
+            kind, sign = self.drawn(x, generator)
+            mask = warp_mask(mask, self.matrix(y, kind, sign * (self.m / 30)))  # as it is where nothing moves
+            y = self.changed(y, kind, sign)
+        return kept(y, x), mask
+
+    def drawn(self, x: Tensor, generator: Draws) -> tuple[Tensor, Tensor]:
+        """(batch,) each: a number in KINDS, and ± 1."""
+        kind = torch.randint(len(KINDS), (len(x),), generator=generator, device=x.device)
+        sign = torch.randint(2, (len(x),), generator=generator, device=x.device).mul_(2).sub_(1)
+        return kind, sign.float()
 
     def changed(self, x: Tensor, kind: Tensor, sign: Tensor) -> Tensor:
         """Each example by the change of its own `kind` (batch,), a number in KINDS, with its sign (batch,) ± 1."""

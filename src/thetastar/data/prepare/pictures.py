@@ -19,6 +19,7 @@ from thetastar.data.prepare.decoding import decode_all, measure_all
 from thetastar.errors import UserError
 from thetastar.protocols import Field
 
+Size = int | tuple[int, int] | None  # of both sides, or width and height; None takes the most common size
 LONGEST = 256  # pixels of the longer side that are kept where no size is asked for
 FORMAT = "2"  # of what is cached; a new number makes old entries useless
 
@@ -53,7 +54,7 @@ def load(
     blobs: Sequence[bytes],
     names: list[str],
     content: str,
-    size: int | None,
+    size: Size,
     said: list[str],
     unread: str = "left out as unreadable",
 ) -> Pictures:
@@ -63,7 +64,7 @@ def load(
         blobs: contents of the files, asked for one by one and only where they are decoded.
         names: of the files, for messages.
         content: a hash of all the files, by which the result is kept.
-        size: of the sides of all images in pixels; None takes the most common size.
+        size: of the sides of all images in pixels, or their width and height; None takes the most common size.
         said: gets a line for each choice.
         unread: what is said of files that cannot be read.
     """
@@ -77,7 +78,7 @@ def load(
     return Pictures(data.permute(0, 3, 1, 2), kept, digest)
 
 
-def _decoded(blobs: Sequence[bytes], size: int | None) -> tuple[Tensor, dict[str, Any]]:
+def _decoded(blobs: Sequence[bytes], size: Size) -> tuple[Tensor, dict[str, Any]]:
     """(kept, height, width, channels) and what there is to say of it."""
     shapes = measure_all(blobs)
     known = shapes[shapes[:, 2] > 0]
@@ -86,7 +87,7 @@ def _decoded(blobs: Sequence[bytes], size: int | None) -> tuple[Tensor, dict[str
     sizes, counts = np.unique(known[:, :2], axis=0, return_counts=True)
     common = tuple(int(side) for side in sizes[counts.argmax()])
     channels = int(known[:, 2].max())
-    width, height = (size, size) if size else _within(common)
+    width, height = (size, size) if isinstance(size, int) else size or _within(common)
     read, pixels = decode_all(blobs, (width, height, channels), int(known[:, :2].prod(1).sum()))
     if not read.all():
         pixels = pixels[read]
