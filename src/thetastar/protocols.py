@@ -159,6 +159,10 @@ class Augment(ABC):
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """(batch, …) → the same shape; drawn from `generator`, or from the default one."""
 
+    def together(self, x: Tensor, mask: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Images and their masks (batch, height, width) by the same draws; what moves nothing leaves the masks."""
+        return self(x, generator), mask
+
 
 class Stream(ABC):
     """D as batches on the device: a function of (seed, epoch, skip). `companions`: as for models."""
@@ -170,10 +174,6 @@ class Stream(ABC):
     said: list[str]
 
     @classmethod
-    def together(self, x: Tensor, mask: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Images and their masks (batch, height, width) by the same draws; what moves nothing leaves the masks."""
-        return self(x, generator), mask
-
     def example(cls) -> dict[str, Any]:
         """A recipe that trains in a second; see `Model.example`."""
         return {"data": {"name": cls.__name__, "source": "bars"}, "model": {"name": "mlp", "widths": [16]}}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Le
 
 from thetastar.data.parquet_images import parquet_images
 from thetastar.data.table import table
 from thetastar.errors import UserError
 from thetastar.protocols import Source
+from thetastar.registry import Count
 
 __all__ = ["adult", "camvid", "cifar10", "housing", "mnist", "sst2", "tiny_imagenet"]
 
-from thetastar.registry import Count
 
 def mnist() -> Source:
     """MNIST: 28×28 grey images of handwritten digits, 60,000 to train on and 10,000 to test.
@@ -32,11 +35,15 @@ def cifar10() -> Source:
     return parquet_images(path=str(located("cifar10-jpeg")), title="CIFAR-10 (JPEG)")
 
 
-def tiny_imagenet() -> Source:
+def tiny_imagenet(*, shards: Annotated[int, Ge(1), Le(3)] = 3, size: Count | None = None) -> Source:
     """Tiny ImageNet: 64×64 colour images of 200 kinds of things, 100,000 to train on.
 
     The labels of its test split were never published. As everywhere, the 10,000 images of its valid split take that
     place: they are the sealed test split here, and what choices are made by is drawn from train.
+
+    Args:
+        shards: of the three to train on, each of which holds a third of every class.
+        size: of the sides of all images in pixels; null leaves 64.
 
     Source: Le and Yang 2015, Tiny ImageNet visual recognition challenge.
     """
