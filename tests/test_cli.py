@@ -87,7 +87,11 @@ def test_a_list_names_every_component(theta: Callable[..., Said]) -> None:
     found = json.loads(theta("list", "--json").out)
     for folder in registry.FOLDERS:
         assert {entry["name"] for entry in found[folder]} == set(registry.entries(folder))
-    assert {entry["name"] for entry in found["recipes"]} == set(shipped()) >= {"digits", "mnist_mlp", "mnist_cnn"}
+    assert (
+        {entry["name"] for entry in found["recipes"]}
+        == set(shipped())
+        >= {"digits", "optimisers", "vision/mnist", "vision/mnist/cnn"}
+    )
     plain = theta("list", "models").out
     assert all(line.split()[0] in {"models", *registry.entries("models")} for line in plain.splitlines() if line)
 

@@ -59,6 +59,8 @@ class Recipe:
 
     Each letter is a name or a spec {"name": …, argument: value}. What is left out (None) is chosen by `completed`,
     which needs the data: the model by the kind of input, method and algorithm by the model, measures by the task.
+    `published` is a figure that others reported on these data; a comparison shows it beside ours, and nothing else
+    knows of it.
     """
 
     data: Any
@@ -69,9 +71,11 @@ class Recipe:
     budget: Mapping[str, Any] = field(default_factory=dict[str, Any])
     engine: Mapping[str, Any] = field(default_factory=dict[str, Any])
     seed: int = 0
+    published: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        for name, example in (("budget", "budget.epochs=5"), ("engine", "engine.patience=3")):
+        beside = () if self.published is None else (("published", "published: {value: 0.98, source: …}"),)
+        for name, example in (("budget", "budget.epochs=5"), ("engine", "engine.patience=3"), *beside):
             given = getattr(self, name)
             if not isinstance(given, Mapping):
                 raise UserError(f"{name}: got {given!r}", "a mapping", f"write for example {example}")

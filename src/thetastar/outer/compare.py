@@ -23,7 +23,7 @@ from thetastar.hardware import provenance
 from thetastar.outcome import Outcome
 from thetastar.outer import noise, tuning, wording
 from thetastar.outer.folder import Folder
-from thetastar.outer.learners import COLUMN_OF, Learner, gather, measures_of
+from thetastar.outer.learners import COLUMN_OF, Learner, data_of, gather, measures_of
 from thetastar.outer.progress import Overall, duration, expected_seconds
 from thetastar.outer.statistics import is_binary
 from thetastar.outer.trial import Trial, load_trial, open_test, train_trial
@@ -55,7 +55,7 @@ def compare(
     """Train several learners on the same data, with the same budget, seeds and tuning trials, and judge every pair.
 
     Args:
-        data: a name, a path, a spec, (inputs, targets), or a pandas frame.
+        data: a name, a path, a spec, (inputs, targets), or a pandas frame; None takes what the recipes name.
         target: the column of a table to predict.
         models, methods: every model with every method; by default what suits the task.
         recipes: paths or recipes; their data, measures and, where one is given, budget are those of the comparison.
@@ -73,6 +73,8 @@ def compare(
         raise UserError(f"seeds={seeds}, trials={trials}", "at least one seed and no negative trials", "write seeds=5")
     if isinstance(data, tuple) and len(data) == 2:
         data = {"name": "arrays", "inputs": data[0], "targets": data[1]}
+    if data is None:
+        data = data_of(recipes or [])
     base = Recipe(data=data_spec(with_target(data, target))).override(
         [text for text in overrides if text.startswith("data.")]
     )
@@ -136,7 +138,7 @@ class Comparison:
     ) -> None:
         self.question, self.learners, self.folder, self.watch = question, learners, folder, watch
         self.streams = {0: stream}
-        self.rows = {learner.name: Row(learner.name, recipe=learner.recipe.to_yaml()) for learner in learners}
+        self.rows = {learner.name: begun(learner, question.measure) for learner in learners}
         self.trials: dict[str, dict[int, Trial]] = {learner.name: {} for learner in learners}
         self.tuned: dict[str, Recipe] = {}
         self.expected: dict[str, float] = {}
@@ -289,6 +291,14 @@ class Comparison:
                 "so qualities may come out a little high."
             )
         return found
+
+
+def begun(learner: Learner, measure: str) -> Row:
+    """The row of a learner before it is trained; of published figures only one of the measure that decides."""
+    row = Row(learner.name, recipe=learner.recipe.to_yaml())
+    if learner.published is not None and learner.published.measure == measure:
+        row.published = dataclasses.asdict(learner.published)
+    return row
 
 
 def describe(row: Row, trials: list[Trial]) -> None:

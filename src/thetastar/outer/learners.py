@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from thetastar import registry
-from thetastar.defaults import completed, default_measures, default_model
+from thetastar.defaults import completed, data_spec, default_measures, default_model
 from thetastar.errors import UserError
+from thetastar.outer.published import Published, about
 from thetastar.protocols import Schema, Stream
 from thetastar.recipe import Recipe
 
@@ -20,10 +21,11 @@ COLUMN_OF = {"rmse": "mse"}  # a measure that is no mean over examples → the o
 
 @dataclass(frozen=True)
 class Learner:
-    """One way of learning: a name for people and folders, and the complete recipe of its first seed."""
+    """One way of learning: a name for people and folders, the complete recipe of its first seed, a figure of others."""
 
     name: str
     recipe: Recipe
+    published: Published | None = None
 
     def question(self) -> dict[str, Any]:
         """What makes it this learner and no other, as plain values."""
@@ -83,6 +85,7 @@ def gather(
     names = _distinct([name for name, _ in partial])
     learners: list[Learner] = []
     for name, (_, recipe) in zip(names, partial, strict=True):
+        published = about(recipe, name)
         recipe = completed(recipe.override(overrides), stream)
         if not recipe.measures:
             raise UserError("measures=[] in a comparison", "a measure that judges", "name one or leave the word out")
@@ -91,7 +94,7 @@ def gather(
             # the mean of the roots of several outputs is no function of one number an example
             got = f"{recipe.measures[0]['name']} of several numbers judges nothing"
             raise UserError(got, "a mean over examples", "choose mse or mae, with a scale for each number")
-        learners.append(Learner(name, recipe.replace(measures=with_column(recipe.measures))))
+        learners.append(Learner(name, recipe.replace(measures=with_column(recipe.measures)), published))
     if len({str(learner.recipe.measures[0]) for learner in learners}) > 1:
         raise UserError(
             "learners with different measures", "one measure that judges all", "set measures for all of them"
@@ -99,18 +102,43 @@ def gather(
     return learners
 
 
-def _from_recipe(given: Any, base: Recipe) -> tuple[str, Recipe]:
-    name = None
+def _read(given: Any, data: Any = None) -> tuple[str, Recipe]:
+    """A name and a recipe, from a path, a mapping (of `data` where it names none) or a recipe."""
     if isinstance(given, str | Path):
-        name, given = Path(given).stem, Recipe.from_yaml(Path(given))
-    recipe = given if isinstance(given, Recipe) else Recipe.from_mapping({"data": base.data, **given})
-    return name or _name(recipe.model or "default"), recipe.replace(
+        return Path(given).stem, Recipe.from_yaml(Path(given))
+    recipe = given if isinstance(given, Recipe) else Recipe.from_mapping({"data": data, **given})
+    return _name(recipe.model or "default"), recipe
+
+
+def _from_recipe(given: Any, base: Recipe) -> tuple[str, Recipe]:
+    name, recipe = _read(given, base.data)
+    if recipe.published and not same_source(recipe.data, base.data):
+        recipe = recipe.replace(published=None)  # a figure on other data says nothing of these
+    return name, recipe.replace(
         data=base.data,
         measures=base.measures,
         budget=base.budget or recipe.budget,
         engine={**recipe.engine, **base.engine},
         seed=base.seed,
     )
+
+
+def same_source(first: Any, second: Any) -> bool:
+    """Whether two data specs name the same rows."""
+    return data_spec(first).get("source") == data_spec(second).get("source")
+
+
+def data_of(recipes: Sequence[Any]) -> Any:
+    """The data that all recipes name: a comparison has one data set."""
+    if not recipes:
+        raise UserError("no data", "a data set, a file or a folder of images", "for example: theta compare digits")
+    specs = {name: recipe.data for name, recipe in map(_read, recipes)}
+    first, *others = specs
+    for other in others:
+        if data_spec(specs[other]) != data_spec(specs[first]):
+            got = f"recipes {first} and {other} with different data"
+            raise UserError(got, "one data set for all", "name it first: theta compare DATA --recipes …")
+    return specs[first]
 
 
 def _name(spec: Any) -> str:

@@ -59,7 +59,10 @@ class Question:
 
 @dataclass
 class Row:
-    """One learner: its quality on test, a mean over seeds with a 95% interval; `test`: means of all measures."""
+    """One learner: its quality on test, a mean over seeds with a 95% interval; `test`: means of all measures.
+
+    `published`: what others reported of the measure that decides, as {"value", "source", "measure"}.
+    """
 
     name: str
     state: State = "unfinished"
@@ -77,6 +80,7 @@ class Row:
     memory: int | None = None
     tuned: dict[str, Any] | None = None
     recipe: str = ""
+    published: dict[str, Any] | None = None
     curves: list[list[list[float]]] = field(
         default_factory=list[list[list[float]]]
     )  # a seed: [[step, value on valid], …]

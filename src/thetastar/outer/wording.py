@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from thetastar.outer.published import standing
 from thetastar.outer.statistics import ALPHA
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def sentences(verdict: Verdict) -> list[str]:
     else:
         lines.append("No learner finished, so there is no verdict.")
     lines += [capital(f"{spoken(row.name)} failed: {row.reason}.") for row in verdict.rows if row.state == "failed"]
-    return [*lines, *basis(verdict), *verdict.notes]
+    return [*lines, *against(verdict), *basis(verdict), *verdict.notes]
 
 
 def overall(verdict: Verdict) -> str:
@@ -207,21 +208,45 @@ def columns(verdict: Verdict) -> list[str]:
     further = [name for row in verdict.ranked[:1] for name in row.test if name != q.measure]
     noisy = [f"{head(q.measure)} under noise"] if q.noise else []
     costs = ["parameters", "train", "predict 1,000", "memory", *(["tuned"] if q.trials else [])]
-    return ["learner", f"{head(q.measure)} (95%)", *map(head, further), *noisy, *costs]
+    figures = ["published"] if any(row.published for row in verdict.ranked) else []
+    return ["learner", f"{head(q.measure)} (95%)", *figures, *map(head, further), *noisy, *costs]
 
 
 def cells(row: Row, verdict: Verdict) -> list[str]:
     q = verdict.question
     further = [amount(name, row.test[name]) for name in row.test if name != q.measure]
+    figures = [beside(row, verdict)] if any(each.published for each in verdict.ranked) else []
     noisy = [amount(q.measure, row.noisy)] if q.noise else []
     memory = "–" if row.memory is None else f"{row.memory / 2**20:,.0f} MiB"
     train = "–" if row.train_seconds is None else f"{figure(row.train_seconds, 2)} s"
     predict = "–" if row.predict_ms is None else f"{figure(row.predict_ms, 2)} ms"
     parameters = "–" if row.parameters is None else f"{row.parameters:,}"
     return [
-        spoken(row.name), quality(row, verdict), *further, *noisy, parameters, train, predict, memory,
+        spoken(row.name), quality(row, verdict), *figures, *further, *noisy, parameters, train, predict, memory,
         *([tuning(row)] if q.trials else []),
     ]  # fmt: skip
+
+
+def reported(row: Row, verdict: Verdict) -> str:
+    """'96.19%', as it was published."""
+    assert row.published is not None
+    value = row.published["value"]
+    return f"{100 * value:.4g}%" if verdict.question.measure in SHARES else figure(value, 4)
+
+
+def beside(row: Row, verdict: Verdict) -> str:
+    """'96.19%, ours above': what was published, and where our interval lies against it."""
+    return f"{reported(row, verdict)}, ours {standing(row)}" if row.published else "–"
+
+
+def against(verdict: Verdict) -> list[str]:
+    """Every published figure beside ours in words, and where the figures are from."""
+    rows = [row for row in verdict.ranked if row.published]
+    if not rows:
+        return []
+    said = [f"{spoken(row.name)} {quality(row, verdict)} against {beside(row, verdict)}" for row in rows]
+    sources = dict.fromkeys(row.published["source"] for row in rows if row.published)
+    return [f"Beside published figures: {'; '.join(said)}. Published: {'; '.join(sources)}."]
 
 
 def tuning(row: Row) -> str:

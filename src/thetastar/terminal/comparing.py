@@ -44,23 +44,25 @@ class Terms:
 def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | None, as_json: bool) -> None:
     """Run a comparison, or go on with one, and print its verdict; interrupted, that of what is finished."""
     from thetastar.outer.compare import compare as run
+    from thetastar.outer.learners import data_of
     from thetastar.terminal.progress import Bar
 
     data, overrides = split(words)
-    if data is None:
-        raise UserError("no data", "a data set, a file or a folder of images", "for example: theta compare digits")
+    recipes = [str(file) for recipe in terms.recipes for file in recipe_files(Path(recipe))]
+    called = data or "_".join(terms.recipes).replace("/", "_")
+    data = data or data_of(recipes)
     agree(overrides, choices)
     shared(overrides)
     about_data = [word for word in overrides if word.startswith("data.")]
     about_budget = [word for word in overrides if word.startswith("budget")]
     spec = Recipe(data=with_answers(data, choices)).override(about_data).data
-    place = out or default_folder(data, [*overrides, choices, terms])
-    with Bar(aside(), f"comparing on {data}", counts=False) as watch:
+    place = out or default_folder(called, [*overrides, choices, terms])
+    with Bar(aside(), f"comparing on {called}", counts=False) as watch:
         verdict = run(
             spec,
             terms.models or None,
             methods=terms.methods or None,
-            recipes=[str(file) for recipe in terms.recipes for file in recipe_files(Path(recipe))] or None,
+            recipes=recipes or None,
             seeds=terms.seeds,
             resplit=terms.resplit,
             budget=choices.budget or Recipe(data=None).override(about_budget).budget or None,

@@ -19,6 +19,7 @@ NAMED = (
     "algorithm",
     "seed",
     *(f"data.{name}" for name in ANSWERS),
+    "engine.weights",
 )  # what options and words both say
 LETTERS = {part.name for part in fields(Recipe)}
 UNITS = {"epochs": ("epoch", "epochs"), "steps": ("step", "steps"), "seconds": ("s", "sec", "second", "seconds")}
@@ -38,6 +39,7 @@ class Choices:
     time: str | None = None
     split_column: str | None = None
     seed: int | None = None
+    weights: Path | None = None
     amount: str | None = None
     epochs: float | None = None
     steps: int | None = None
@@ -120,6 +122,8 @@ def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
     }
     if budget:
         named["budget"] = budget
+    if choices.weights is not None:
+        named["engine"] = {**recipe.engine, "weights": str(choices.weights)}
     return recipe.replace(**named).override(assignments)
 
 
@@ -128,7 +132,8 @@ def agree(assignments: Sequence[str], choices: Choices) -> None:
     options = {
         name: f"--{name.replace('_', '-')} {value}" for name, value in vars(choices).items() if value is not None
     }
-    said = {path: options[path.removeprefix("data.")] for path in NAMED if path.removeprefix("data.") in options}
+    named = {path: path.removeprefix("data.").removeprefix("engine.") for path in NAMED}
+    said = {path: options[name] for path, name in named.items() if name in options}
     for name in {"amount", *UNITS} & set(options):
         said["budget"] = options[name].replace("--amount", "--budget")
     for assignment in assignments:
@@ -173,9 +178,12 @@ def recipe_files(path: Path) -> list[Path]:
 
 
 def shipped() -> dict[str, Path]:
-    """What comes with the package, recipes and sets of them: beside it when installed, at the root of a source tree."""
+    """What comes with the package: recipes, and sets of them, which are folders of recipes and nothing else.
+
+    They are beside the package when it is installed, at the root of a source tree.
+    """
     inside, beside = registry.root / "recipes", registry.root.parents[1] / "recipes"
     folder = inside if inside.is_dir() else beside
-    sets = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
     inner = sorted(folder.rglob("*.yaml"))
-    return {**{path.relative_to(folder).with_suffix("").as_posix(): path for path in inner}, **sets}
+    leaves = {path.parent for path in inner if not any(beside.is_dir() for beside in path.parent.iterdir())}
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in [*inner, *sorted(leaves)]}
