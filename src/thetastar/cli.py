@@ -35,6 +35,7 @@ from thetastar.terminal.options import (
     Task,
     Threshold,
     Time,
+    Weights,
     With,
     Words,
 )
@@ -85,6 +86,7 @@ def fit(
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A recipe as YAML, or the name of a shipped one.")
     ] = None,
+    weights: Weights = None,
     files: With = None,
     as_json: Json = False,
 ) -> None:
@@ -96,27 +98,17 @@ def fit(
       theta fit digits --model cnn algorithm.lr=0.003 model.channels=[16,32]
       theta fit housing.csv --target median_house_value
       theta fit digits --print > mine.yaml; theta fit --recipe mine.yaml
+      theta fit photos/ --model resnet18 --weights resnet18.safetensors
       theta fit --resume runs/digits-cnn-1
     """
     from thetastar.terminal import training
     from thetastar.terminal.words import Choices, include, recipe_of
 
     include(files or [])
-    rows = {"group": group, "time": time, "split_column": split_column}
-    choices = Choices(
-        recipe=recipe,
-        model=model,
-        method=method,
-        algorithm=algorithm,
-        target=target,
-        task=task,
-        **rows,
-        seed=seed,
-        amount=budget,
-        epochs=epochs,
-        steps=steps,
-        seconds=seconds,
-    )
+    letters = {"recipe": recipe, "model": model, "method": method, "algorithm": algorithm, "seed": seed}
+    rows = {"target": target, "task": task, "group": group, "time": time, "split_column": split_column}
+    spent = {"amount": budget, "epochs": epochs, "steps": steps, "seconds": seconds}
+    choices = Choices(**letters, **rows, **spent, weights=weights)
     if resume is not None:
         if words or choices != Choices() or out or only_print or seeds > 1:
             fail("--resume takes its recipe and its place from the run; leave the other words out")

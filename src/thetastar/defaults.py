@@ -216,7 +216,7 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
         algorithm=algorithm,
         measures=measures,
         budget={key: value for key, value in vars(budget).items() if value is not None},
-        engine=vars(engine),
+        engine=_placed(engine),
         seed=recipe.seed,
     )
 
@@ -246,6 +246,12 @@ def _check_measures(names: Sequence[str], schema: Schema) -> None:
         if kinds and schema.target and schema.target.kind not in kinds:
             fitting = ", ".join(MEASURES.get(schema.target.kind, ()))
             raise UserError(f"measure {name} on a {schema.task} task", fitting, "choose another measure")
+
+
+def _placed(engine: Engine) -> dict[str, Any]:
+    """The engine's settings, with a path of weights that holds from any folder; none where f is drawn."""
+    settings = {name: value for name, value in vars(engine).items() if name != "weights"}
+    return settings | ({"weights": str(Path(engine.weights).expanduser().absolute())} if engine.weights else {})
 
 
 def _settled(spec: Any, stream: Stream) -> Any:

@@ -14,7 +14,7 @@ from itertools import islice
 
 import torch
 
-from thetastar import registry, resume
+from thetastar import registry, resume, weights
 from thetastar.budget import spent
 from thetastar.defaults import completed, open_for
 from thetastar.distribution import World
@@ -34,9 +34,9 @@ from thetastar.watch import Watch
 
 
 def assemble(recipe: Recipe, schema: Schema) -> Program:
-    """f built from the schema, the method attached to it; initial weights are a function of the seed alone."""
+    """f built from the schema, the method attached to it; initial weights are a function of the seed, or a file's."""
     with seeded(recipe.seed, "init"):
-        f: Model = registry.build("models", recipe.model, schema, where="model")
+        f: Model = weights.begun(registry.build("models", recipe.model, schema, where="model"), recipe.engine)
         method: Method = registry.build("methods", recipe.method, where="method")
         method.attach(f, schema)
     return channels_last(Program(f, method))

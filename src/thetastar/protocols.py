@@ -82,6 +82,15 @@ class Move:
     stacked: bool = False
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The file that f began with, its hash, and the names of the tensors that were read from it; () is none."""
+
+    file: str = ""
+    sha256: str = ""
+    names: frozenset[str] = frozenset()
+
+
 class Model(nn.Module, ABC):
     """f_θ, built as `name(schema, *, …)`. Encoders are used through `features`, of size `width`.
 
@@ -89,12 +98,14 @@ class Model(nn.Module, ABC):
         companions: what a recipe uses with this model where it does not say: {"method": spec, "algorithm": spec, …}.
         keys: beginnings of parameter names here and in the checkpoints that are common for the architecture.
         said: one line per decision that the schema made it take, such as a stem for small images.
+        origin: the weights that it began with, where they were not all drawn.
     """
 
     folder: ClassVar[str] = "models"
     companions: ClassVar[Mapping[str, Any]] = {}
     keys: ClassVar[Mapping[str, str]] = {}
     said: Sequence[str] = ()
+    origin: Origin = Origin()
     head: nn.Module
     width: int
 

@@ -41,6 +41,7 @@ class Engine:
         patience: stop after so many evaluations without a better value, and keep the best; null never stops early.
         keep: the weights that the run ends with: of the last step or of the best evaluation.
         checkpoint: seconds between checkpoints for resume.
+        weights: a safetensors file, or the folder of a run, that f begins with; read once, at the start.
     """
 
     device: str = "auto"
@@ -51,6 +52,7 @@ class Engine:
     patience: Count | None = None
     keep: Literal["last", "best"] = "last"
     checkpoint: Positive = 30.0
+    weights: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -192,6 +192,11 @@ class Run:
     def checkpoint(self, step: int, tree: Mapping[str, Any]) -> None:
         save_checkpoint(self.path / "state", f"step-{step:09d}", tree)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return bool(checkpoints(self.path / "state"))
+
     def latest(self) -> dict[str, Any] | None:
         found = checkpoints(self.path / "state")
         return load_checkpoint(found[-1]) if found else None

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thetastar import deciding, equation, rates, registry
+from thetastar import deciding, equation, rates, registry, weights
 from thetastar.defaults import open_for, open_stream, with_target
 from thetastar.distribution import World
 from thetastar.errors import UserError
@@ -212,7 +212,8 @@ class Star:
         if columns:
             run.write_columns("valid", columns)
         self._write_measures(run)
-        run.note(**{**provenance(), **run.provenance})  # what the run noted at its start stands
+        noted = run.provenance  # what the run noted at its start stands
+        run.note(**{**provenance(), **weights.provenance(self.program.f), **noted})
         run.write_model(self.program.state_dict())
         self.run = run
 
@@ -234,7 +235,7 @@ def load(path: str | Path, stream: Stream | None = None) -> Star:
     tensors = run.model()
     recipe, described, measures = run.recipe, run.read_json("schema.json"), run.measures
     schema = Schema.from_json(described["schema"])
-    program = equation.assemble(recipe, schema)
+    program = equation.assemble(weights.without(recipe), schema)
     fit_shapes(program, tensors, run.path)
     source = described.get("source")
     try:
@@ -313,6 +314,8 @@ def train(
 ) -> Star:
     """Train a recipe, into a run folder where one is named; a run of the same recipe found there is continued."""
     found = Run.open(out) if out is not None and (out / "provenance.json").is_file() else None
+    if found:
+        weights.refuse_other(found)
     named = GIVEN not in recipe.to_yaml()  # what is given in Python has no name to know it by
     if found and found.finished and stream is None and named and found.recipe.to_mapping() == recipe.to_mapping():
         return load(found.path)
@@ -328,10 +331,13 @@ def train(
         stream.to(star.device)
         return star
     choose_device(recipe.engine["device"])  # before a folder is made: a mistake leaves none behind
-    start = start or equation.assemble(recipe, stream.schema)
+    again = found is not None and found.begun  # then the weights are those of the checkpoint
+    start = start or equation.assemble(weights.without(recipe) if again else recipe, stream.schema)
     world = World.current()
     world.wait()  # none may take the folder that the first rank is about to make for one it found
     run = found or (Run.create(out, recipe) if out is not None and world.rank == 0 else None)
+    if run and start.f.origin.file and not again:
+        run.note(**weights.provenance(start.f))
     if run and sweep:
         sweep.write(run)
     try:

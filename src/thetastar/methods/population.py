@@ -85,14 +85,13 @@ class population(Objective):
         }
 
     def attach(self, f: Model, schema: Schema) -> None:
-        spec = getattr(f, "spec", None)
-        if spec is None:
+        if getattr(f, "spec", None) is None:
             raise UserError(
                 "a population of a model given in Python", "a registered model", "put it in a file for --with"
             )
         self.seeds = self.seeds or tuple(torch.randint(1 << 31, (self.count,)).tolist())
         self.kind = schema.target.kind if schema.target else ""
-        lone = [self._member(spec, schema, seed) for seed in self.seeds]
+        lone = [self._member(f, schema, seed) for seed in self.seeds]
         own = lone[0].method.moves(lone[0].f)
         if [move.name for move in own] != ["loss"]:
             raise UserError(
@@ -102,10 +101,13 @@ class population(Objective):
         self.members = _stacked(lone)
         f.requires_grad_(False)
 
-    def _member(self, spec: Spec, schema: Schema, seed: int) -> Member:
-        """What a run with this seed starts from: weights drawn from the same key in the same order."""
+    def _member(self, like: Model, schema: Schema, seed: int) -> Member:
+        """What a run with this seed starts from: weights drawn from the same key in the same order, or of a file."""
         with seeded(seed, "init"):
-            f: Model = registry.build("models", spec, schema, where="model")
+            f: Model = registry.build("models", like.spec, schema, where="model")  # type: ignore[arg-type]
+            if like.origin.names:
+                read = {name: tensor for name, tensor in like.state_dict().items() if name in like.origin.names}
+                f.load_state_dict(read, strict=False)
             method: Method = registry.build("methods", self.inner_spec, where="method.inner")
             method.attach(f, schema)
         return Member(f, method)

@@ -32,6 +32,11 @@ Epochs = Annotated[float | None, typer.Option(help="Budget in passes over the tr
 Steps = Annotated[int | None, typer.Option(help="Budget in updates.")]
 Seconds = Annotated[float | None, typer.Option(help="Budget in seconds of training.")]
 
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Begin with these instead: .safetensors, or a run's folder; see docs: weights."),
+]
+
 # of `theta predict`
 Asked = Annotated[
     str,
