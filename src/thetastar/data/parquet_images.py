@@ -29,7 +29,7 @@ __all__ = ["parquet_images"]
 
 def parquet_images(
     *,
-    path: str,
+    path: str | tuple[str, ...],
     label: str | None = None,
     size: Count | tuple[Count, Count] | None = None,
     void: Annotated[int, Ge(0)] | None = None,
