@@ -81,7 +81,17 @@ def test_the_stem_leaves_as_many_tokens_as_patches(patch: int) -> None:
 
 @pytest.mark.parametrize(
     ("height", "width", "side"),
-    [(224, 224, 16), (128, 96, 8), (96, 96, 12), (64, 64, 8), (32, 32, 4), (28, 28, 4), (8, 8, 1), (1, 1, 1)],
+    [
+        (224, 224, 16),
+        (128, 96, 8),
+        (96, 96, 12),
+        (64, 64, 8),
+        (32, 32, 4),
+        (28, 28, 4),
+        (8, 8, 2),
+        (2, 2, 1),
+        (1, 1, 1),
+    ],
 )
 def test_automatic_patches(height: int, width: int, side: int) -> None:
     found, grid, said = chosen_patch("auto", Field("image", (3, height, width)), "vit_tiny")

@@ -14,6 +14,7 @@ from torch.nn import Parameter
 from thetastar import registry
 from thetastar.data.resident import resident
 from thetastar.errors import UserError
+from thetastar.functional.attention import in_plain_products
 from thetastar.functional.curvature import gradient_and_hessian, vector_product
 from thetastar.functional.keys import keyed, mix, reseed, seeded
 from thetastar.functional.nested import mapped, rows_of
@@ -61,7 +62,7 @@ class Risk:
         """The loss on one part; what it draws is a function of the part."""
         key = mix(self.clock.seed, "explain", part)
         reseed(key)
-        with keyed(key):
+        with keyed(key), in_plain_products():
             return self.program(self.move.name, batch, self.clock.at(part))
 
     def value(self) -> float:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from thetastar.functional.attention import in_plain_products
 from thetastar.functional.nested import rows_of
 from thetastar.protocols import Batch, Loss
 
@@ -29,7 +30,8 @@ def window_risk(loss: Loss, window: Sequence[Batch]) -> Tensor:
     values: list[Tensor] = []
     weights: list[Tensor] = []
     for number, batch in enumerate(window):
-        value, aux = loss(batch, number)
+        with in_plain_products():
+            value, aux = loss(batch, number)
         values.append(value)
         weights.append(aux.weight if aux.weight is not None else value.new_tensor(float(rows_of(batch))))
     weight = torch.stack(weights)

@@ -61,7 +61,7 @@ def chosen_patch(patch: Patch, field: Field, model: str, *, powers: bool = False
     """The side of a patch, the grid of patches, and what to say where the images chose it.
 
     "auto" takes the largest side up to 16 that divides both sides of the image and leaves seven patches along the
-    shorter one: 16 at 224×224, 8 at 64×64, 4 at 32×32 and 28×28; 1 where none leaves as many.
+    shorter one: 16 at 224×224, 8 at 64×64, 4 at 32×32 and 28×28; where none leaves as many, the smallest over 1.
 
     Args:
         patch: the one asked for, in pixels, or "auto".
@@ -78,7 +78,9 @@ def chosen_patch(patch: Patch, field: Field, model: str, *, powers: bool = False
     sides = [side for side in range(1, PUBLISHED + 1) if not powers or side & (side - 1) == 0]
     dividing = [side for side in sides if height % side == 0 and width % side == 0]
     if patch == "auto":
+        smallest = min((side for side in dividing if 1 < side < max(height, width)), default=1)
         side = max((side for side in dividing if min(height, width) // side >= FEWEST), default=1)
+        side = max(side, smallest)
         if height * width // side**2 > MOST:
             raise UserError(
                 f"{model} on {height}×{width} images: no patch of 2 to {PUBLISHED} divides them into {MOST:,} or fewer",

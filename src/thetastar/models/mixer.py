@@ -56,7 +56,7 @@ class MlpMixer(Model):
     """
 
     size: ClassVar[tuple[int, int]]  # width, depth
-    companions: ClassVar[Mapping[str, Any]] = {"algorithm": {"name": "adamw", "lr": 5e-4, "weight_decay": 0.05}}
+    companions: ClassVar[Mapping[str, Any]] = {"algorithm": {"name": "adamw", "weight_decay": 0.05}}
     keys: ClassVar[Mapping[str, str]] = {"patch_embed.": "stem."}
 
     def __init__(

@@ -245,6 +245,10 @@ def _without(args: Sequence[Any], seen: Seen, x: Tensor, out: Tensor) -> Seen | 
     return Seen(tuple(axis - sum(one < axis for one in gone) for axis in seen.axes), seen.windows)
 
 
+def _unbound(args: Sequence[Any], seen: Seen, x: Tensor, out: Tensor) -> Seen | None:
+    return _without((x, args[1] if len(args) > 1 else 0), seen, x, out)
+
+
 def _padded(args: Sequence[Any], seen: Seen, x: Tensor, out: Tensor) -> Seen | None:
     """Padding by a constant moves where the first place lies."""
     if len(seen.axes) != len(seen.windows):
@@ -274,6 +278,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("_scaled_dot_product_flash_attention", "_scaled_dot_product_efficient_attention"), _all),
     "permute": _permuted,
     "native_layer_norm": _normalised,
+    "unbind": _unbound,
     "unsqueeze": _unsqueezed,
     "constant_pad_nd": _padded,
 }
