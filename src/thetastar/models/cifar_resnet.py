@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -46,10 +46,10 @@ class CifarResNet(Model):
     Args:
         schema: images of any size.
         width: channels of the stem.
-        widening: channels of the first stage, as a multiple of `width`; None takes that of the variant.
-        blocks: n; None takes that of the variant.
+        widening: channels of the first stage, as a multiple of `width`; null is the variant's own.
+        blocks: n, in each of the three stages; null is the variant's own.
         shortcut: of a block that changes the shape: "zeros" as new channels, or a "projection" by a 1×1 convolution;
-            "none" takes every block's shortcut away, which leaves the plain net; None takes that of the variant.
+            "none" takes every block's shortcut away, which leaves the plain net; "auto" is the variant's own.
         zero_gain: each block begins as its shortcut, by a gain of 0 in its last N.
 
     Shapes: (batch, channels, height, width) → (batch, outputs).
@@ -70,23 +70,23 @@ class CifarResNet(Model):
         width: Count = 16,
         widening: Count | None = None,
         blocks: Count | None = None,
-        shortcut: Shortcut | None = None,
+        shortcut: Shortcut | Literal["auto"] = "auto",
         zero_gain: bool = False,
     ) -> None:
         super().__init__()
         name = type(self).__name__
         field = only_image(schema, name)
-        shortcut = shortcut or self.skip
-        refuse_dead(name, shortcut, zero_gain=zero_gain)
+        kind: Shortcut = self.skip if shortcut == "auto" else shortcut
+        refuse_dead(name, kind, zero_gain=zero_gain)
         self.standardise = Standardise(field)
         self.conv1 = nn.Conv2d(field.shape[0], width, 3, 1, 1, bias=False)
         # blocks that begin with N and φ would only repeat the stem's
         self.bn1 = nn.Identity() if self.block.preactivates else nn.BatchNorm2d(width)
         self.relu = nn.Identity() if self.block.preactivates else nn.ReLU()
         planes, count, expansion = width * (widening or self.widened), blocks or self.published, self.block.expansion
-        self.layer1 = stage(self.block, width, planes, count, shortcut=shortcut)
-        self.layer2 = stage(self.block, planes * expansion, 2 * planes, count, stride=2, shortcut=shortcut)
-        self.layer3 = stage(self.block, 2 * planes * expansion, 4 * planes, count, stride=2, shortcut=shortcut)
+        self.layer1 = stage(self.block, width, planes, count, shortcut=kind)
+        self.layer2 = stage(self.block, planes * expansion, 2 * planes, count, stride=2, shortcut=kind)
+        self.layer3 = stage(self.block, 2 * planes * expansion, 4 * planes, count, stride=2, shortcut=kind)
         self.width = 4 * planes * expansion
         self.closing = closing(self.block, self.width)
         self.avgpool = nn.AdaptiveAvgPool2d(1)

@@ -43,9 +43,10 @@ class ResNet(Model):
 
     Args:
         schema: images of any size.
-        stem: "full" as above, "small" one convolution 3×3 of stride 1 in its place; "auto" is small below 96 pixels.
+        stem: "full" is a 7×7 convolution of stride 2 and a max-pooling, "small" one 3×3 convolution of stride 1;
+            "auto" is small below 96 pixels.
         width: channels of the stem.
-        blocks: of each of the four stages; None takes those of the variant.
+        blocks: in each of the four stages; null are the variant's own.
         shortcut: of a block that changes the shape: a 1×1 convolution with its N, or "zeros" as new channels; "none"
             takes every block's shortcut away, which leaves the plain net.
         zero_gain: each block begins as its shortcut, by a gain of 0 in its last N.
