@@ -132,7 +132,7 @@ class _Part:
         if label in pictures:
             self.masks = entry.column(label).combine_chunks().field("bytes")
             return
-        self.names = _class_names(entry.schema.metadata or {}, label)
+        self.names = class_names(entry.schema.metadata or {}, label)
         self.labels = np.asarray(entry.column(label).to_pylist())
         gaps = entry.column(label).null_count + int((self.labels == -1).sum() if self.labels.dtype.kind == "i" else 0)
         if gaps:
@@ -144,7 +144,7 @@ class _Part:
             raise UserError(f"{file}: labels of type {kind}", "whole numbers or words", f"check '{label}'")
 
 
-def _class_names(metadata: dict[bytes, bytes], label: str) -> list[str]:
+def class_names(metadata: dict[bytes, bytes], label: str) -> list[str]:
     """Of a ClassLabel feature; [] where there is none."""
     features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     return list(features.get(label, {}).get("names", []))

@@ -65,28 +65,49 @@ def _take(blobs: Sequence[bytes], start: int) -> list[bytes]:
 
 def _feed(todo: SimpleQueue[int], blobs: Sequence[bytes], shape: Shape, read: Any, out: Any) -> None:
     """Start a worker and hand it chunks until none are left; its answers go straight to their place."""
-    command = [sys.executable, "-P", str(Path(worker.__file__))]  # -P: the script's neighbours are no modules
     try:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with Worker() as decoder:
             while True:
                 start = todo.get_nowait()
                 part = slice(start, start + CHUNK)
-                _ask(process, worker.request(_take(blobs, start), *shape), read[part], out[part])
+                decoder.decode(_take(blobs, start), shape, read[part], out[part])
     except Empty:
         return
-    except BrokenPipeError:
-        raise UserError("a process that decodes images ended early", "", "free memory and start again") from None
 
 
-def _ask(process: subprocess.Popen[bytes], question: bytes, *places: Any) -> None:
-    sink, source = process.stdin, process.stdout
-    assert isinstance(sink, io.BufferedWriter)
-    assert isinstance(source, io.BufferedReader)
-    sink.write(question)
-    sink.flush()
-    for place in places:
-        if source.readinto(memoryview(place).cast("B")) != place.nbytes:
-            raise BrokenPipeError
+class Worker:
+    """A process that decodes what it is handed, for one thread at a time."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-P", str(Path(worker.__file__))]  # -P: the script's neighbours are no modules
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def decode(self, blobs: Sequence[bytes], shape: Shape, read: Any, out: Any) -> None:
+        """Fill `read`, (images,), and `out`, (images, height, width, channels), in place."""
+        sink, source = self.process.stdin, self.process.stdout
+        assert isinstance(sink, io.BufferedWriter)
+        assert isinstance(source, io.BufferedReader)
+        try:
+            sink.write(worker.request(blobs, *shape))
+            sink.flush()
+            for place in (read, out):
+                if source.readinto(memoryview(place).cast("B")) != place.nbytes:
+                    raise BrokenPipeError
+        except BrokenPipeError:
+            raise UserError("a process that decodes images ended early", "", "free memory and start again") from None
+
+    def close(self) -> None:
+        """Its input ends, and with it the process."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        self.process.wait()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.close()
 
 
 def cores() -> int:

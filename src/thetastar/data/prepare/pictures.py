@@ -87,7 +87,7 @@ def _decoded(blobs: Sequence[bytes], size: Size) -> tuple[Tensor, dict[str, Any]
     sizes, counts = np.unique(known[:, :2], axis=0, return_counts=True)
     common = tuple(int(side) for side in sizes[counts.argmax()])
     channels = int(known[:, 2].max())
-    width, height = (size, size) if isinstance(size, int) else size or _within(common)
+    width, height = (size, size) if isinstance(size, int) else size or within(common)
     read, pixels = decode_all(blobs, (width, height, channels), int(known[:, :2].prod(1).sum()))
     if not read.all():
         pixels = pixels[read]
@@ -103,7 +103,7 @@ def _decoded(blobs: Sequence[bytes], size: Size) -> tuple[Tensor, dict[str, Any]
     return torch.from_numpy(pixels), notes
 
 
-def _within(size: tuple[int, ...]) -> tuple[int, int]:
+def within(size: tuple[int, ...]) -> tuple[int, int]:
     share = min(1.0, LONGEST / max(size))
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 

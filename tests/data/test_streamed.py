@@ -1,0 +1,206 @@
+"""A stream from disk: every row once, in an order that only the seed and the epoch decide, in flat memory."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+from pyarrow import parquet
+
+from thetastar import equation
+from thetastar.data.prepare.ahead import ahead
+from thetastar.data.streamed import streamed
+from thetastar.errors import UserError
+from thetastar.protocols import Batch, Clock
+from thetastar.recipe import Recipe
+from thetastar.run import Run
+from thetastar.watch import Watch
+
+ROWS = 90
+
+
+def png(value: int, size: int = 6) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((size, size, 3), value, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Grey level = row number; three files, the first one the test split; row groups of 8."""
+    for name, first, last in (("test", 0, 20), ("train-0", 20, 60), ("train-1", 60, ROWS)):
+        images = pa.array(
+            [{"bytes": png(i), "path": str(i)} for i in range(first, last)],
+            pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+        )
+        labels = pa.array([i % 3 for i in range(first, last)])
+        parquet.write_table(pa.table({"image": images, "label": labels}), tmp_path / f"{name}.parquet", 8)
+    return tmp_path
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """Two entries that tell the row, and a class that a line tells apart; row groups of 64."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(1000, 2)).astype(np.float32)
+    label = np.where(x.sum(1) > 0, "high", "low")
+    entry = pa.table({"a": x[:, 0], "b": x[:, 1], "side": label})
+    parquet.write_table(entry, tmp_path / "points.parquet", 64)
+    return tmp_path / "points.parquet"
+
+
+def taken(stream: streamed, split: str = "train", epoch: int = 0, skip: int = 0, seed: int = 0) -> list[Batch]:
+    return list(stream.batches(split, Clock(seed, epoch=epoch), skip))  # type: ignore[arg-type]
+
+
+def rows(batches: list[Batch]) -> list[int]:
+    return torch.cat([batch["index"] for batch in batches]).tolist()
+
+
+def test_every_row_once_and_with_its_own_image_and_label(pictures: Path) -> None:
+    stream = streamed(path=str(pictures), batch_size=7, buffer=20, workers=0)
+    splits = {split: taken(stream, split) for split in ("train", "valid", "test")}
+    assert sorted(row for batches in splits.values() for row in rows(batches)) == list(range(ROWS))
+    assert sorted(rows(splits["test"])) == list(range(20))
+    for batches in splits.values():
+        for batch in batches:
+            assert torch.equal(batch["target"], batch["index"] % 3)
+            assert torch.equal((batch["input"][:, 0, 2, 2] * 255).round().long(), batch["index"])
+    for split, batches in splits.items():
+        assert len(batches) == stream.length(split)  # type: ignore[arg-type]
+        assert len(rows(batches)) == stream.size(split)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_order_is_of_seed_and_epoch_alone(pictures: Path, workers: int) -> None:
+    alone = streamed(path=str(pictures), batch_size=7, buffer=20, workers=0)
+    stream = streamed(path=str(pictures), batch_size=7, buffer=20, workers=workers)
+    whole = taken(alone, epoch=1)
+    for skip in (0, 1, 4, len(whole) - 1):
+        rest = taken(stream, epoch=1, skip=skip)
+        assert len(rest) == len(whole) - skip
+        for one, other in zip(whole[skip:], rest, strict=True):
+            assert all(torch.equal(one[key], other[key]) for key in ("input", "target", "index"))
+    assert rows(whole) != rows(taken(stream, epoch=2))
+    assert rows(whole) != rows(taken(stream, epoch=1, seed=1))
+
+
+def test_a_window_mixes_its_shards(numbers: Path) -> None:
+    """With a window of all rows the order is a shuffle: neighbours in the file do not stay neighbours."""
+    order = np.asarray(rows(taken(streamed(path=str(numbers), target="side", buffer=10_000))))
+    assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < 0.15
+    narrow = np.asarray(rows(taken(streamed(path=str(numbers), target="side", buffer=64))))
+    near = [float(np.mean(abs(np.diff(each)) < 64)) for each in (order, narrow)]
+    assert near[0] < 0.2 < 0.4 < near[1]  # the price of a narrow window
+
+
+def test_shares_hold_in_every_part_of_the_file(numbers: Path) -> None:
+    stream = streamed(path=str(numbers), target="side", valid=0.1, test=0.2)
+    assert [stream.size(s) for s in ("train", "valid", "test")] == [700, 100, 200]
+    held = np.bincount(np.asarray(rows(taken(stream, "test"))) // 250, minlength=4)
+    assert held.min() > 40
+
+
+class Interrupted(Watch):
+    def step(self, step: int, steps: int) -> None:
+        if step == 13:
+            raise KeyboardInterrupt
+
+
+def test_a_run_goes_on_in_the_middle_of_an_epoch(numbers: Path, tmp_path: Path) -> None:
+    data = {"name": "streamed", "path": str(numbers), "target": "side", "batch_size": 64, "buffer": 150}
+    recipe = Recipe(data=data, model={"name": "mlp", "widths": [8]}, budget={"epochs": 3}, engine={"checkpoint": 1e-9})
+    whole = equation.fit(recipe, run=Run.create(tmp_path / "whole"))
+    run = Run.create(tmp_path / "parts")
+    with pytest.raises(KeyboardInterrupt):
+        equation.fit(recipe, run=run, watch=Interrupted())
+    parts = equation.fit(recipe, run=run)
+    for name, value in whole.program.state_dict().items():
+        assert torch.equal(value, parts.program.state_dict()[name]), name
+
+
+def test_leaving_a_pass_leaves_no_thread_behind(pictures: Path) -> None:
+    before = threading.active_count()
+    stream = streamed(path=str(pictures), batch_size=7, workers=2)
+    for _ in range(3):
+        with closing(stream.batches("train", Clock(0))) as batches:  # type: ignore[type-var]
+            next(batches)
+    del stream, batches
+    assert threading.active_count() == before
+
+
+def test_what_goes_wrong_ahead_is_raised_where_it_is_taken() -> None:
+    def items():
+        yield 1
+        raise UserError("got", "expected", "do")
+
+    found = ahead(items(), 2)
+    assert next(found) == 1
+    with pytest.raises(UserError, match="got"):
+        next(found)
+
+
+CAPPED = """
+import resource, sys
+import torch
+from thetastar.data.streamed import streamed
+from thetastar.protocols import Clock
+stream = streamed(path=sys.argv[1], target="y", batch_size=256, buffer=4096)
+next(iter(stream.batches("train", Clock(0))))
+used = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + 96 * 2**20,) * 2)
+total = sum(len(batch["index"]) for batch in stream.batches("train", Clock(0)))
+assert total == stream.size("train")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory as Linux has them")
+def test_memory_is_flat_as_data_grow(tmp_path: Path) -> None:
+    """1, 4 and 16 times the rows within the same room; all of the largest is more than that room holds."""
+    random, peaks = np.random.default_rng(0), []
+    for times in (1, 4, 16):
+        file = tmp_path / f"{times}.parquet"
+        columns = {f"x{i}": random.random(4096).astype(np.float32) for i in range(64)}
+        entry = pa.table({**columns, "y": random.integers(0, 2, 4096)})
+        with parquet.ParquetWriter(file, entry.schema) as writer:
+            for _ in range(8 * times):
+                writer.write_table(entry, 4096)
+        found = subprocess.run([sys.executable, "-c", CAPPED, str(file)], capture_output=True, text=True)
+        assert found.returncode == 0, found.stderr[-2000:]
+        peaks.append(int(found.stdout))
+        whole = 8 * times * 4096 * 64 * 4
+    assert whole > 96 * 2**20  # the last one could not be held
+    assert peaks[2] < 1.15 * peaks[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"target": "nothing"}, "no column 'nothing'"),
+        ({"target": "side", "valid": 0.6, "test": 0.5}, "leave rows"),
+        ({"target": "a", "valid": 0.0}, "hold.* no numbers"),
+        ({"path": "nowhere.parquet"}, "does not exist"),
+    ],
+)
+def test_refusals(numbers: Path, arguments: dict[str, object], complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        streamed(**{"path": str(numbers), "target": "side", **arguments})  # type: ignore[arg-type]
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    blobs = [png(i % 256) for i in range(300)]
+    blobs[290] = b"nothing"
+    images = pa.array([{"bytes": blob} for blob in blobs], pa.struct([("bytes", pa.binary())]))
+    parquet.write_table(pa.table({"image": images, "label": [i % 2 for i in range(300)]}), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="row 290"):
+        taken(streamed(path=str(tmp_path / "a.parquet"), workers=0, valid=0.0, test=0.0))
