@@ -56,6 +56,9 @@ def head(width: int, schema: Schema) -> nn.Module:
     """The last layer: logits for categories, the target's own units for numbers, nothing without a target."""
     if schema.target is None:
         return nn.Identity()
+    if schema.target.kind == "mask":
+        got = "a model that answers once an example, with masks as targets"
+        raise UserError(got, "an answer for every pixel", "choose unet, or another model of segmentation")
     linear = nn.Linear(width, schema.outputs)
     return nn.Sequential(linear, Units(schema.target)) if schema.target.kind == "number" else linear
 

@@ -90,12 +90,13 @@ def _index(blob: bytes, name: str) -> NDArray[Any]:
     """(height, width) indices of an image of one channel, of its palette where it has one."""
     try:
         with Image.open(io.BytesIO(blob)) as opened:
-            if opened.mode not in INDEXED:
-                expected = "an index image: one number a pixel"
-                raise UserError(f"mask of {name}: a colour image ({opened.mode})", expected, "save classes as numbers")
-            return np.asarray(opened).astype(np.int64)
+            mode, index = opened.mode, np.asarray(opened).astype(np.int64)
     except UNREADABLE:
         raise UserError(f"mask of {name} cannot be read", "a PNG of indices", "mend or leave out the mask") from None
+    if mode not in INDEXED:
+        expected = "an index image: one number a pixel"
+        raise UserError(f"mask of {name}: a colour image ({mode})", expected, "save classes as numbers")
+    return index
 
 
 def classes_of(
