@@ -137,6 +137,52 @@ def test_a_first_convolution_of_another_size_is_drawn_anew(tmp_path: Path) -> No
     assert ours.said[1] == "weights: drawn anew: trunk (8×3×3×3 here, 8×3×7×7 there)"
 
 
+def test_dense_layers_behind_convolutions_go_by_the_size_of_the_images(tmp_path: Path) -> None:
+    theirs, ours = made(size=12), made(size=8)
+    drawn = {name: value.clone() for name, value in ours.state_dict().items()}
+    begun(ours, state(theirs), tmp_path)
+    for name, value in state(ours).items():
+        assert torch.equal(value, (drawn if name.startswith("dense.") else theirs.state_dict())[name]), name
+    assert ours.said[1] == "weights: drawn anew: dense (8×24 here, 8×54 there)"
+
+
+PUBLIC = {
+    "resnet18": ("layer1.0.conv1.weight", "layer2.0.downsample.1.running_mean", "fc.bias"),
+    "vgg11": ("features.0.weight", "classifier.0.weight", "classifier.6.bias"),
+    "alexnet": ("features.10.weight", "classifier.4.weight", "classifier.6.bias"),
+    "googlenet": ("conv1.conv.weight", "inception3a.branch2.0.conv.weight", "inception5a.branch4.1.bn.bias", "fc.bias"),
+    "vit_tiny": ("cls_token", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "norm.bias", "head.weight"),
+    "deit_tiny": ("dist_token", "blocks.0.mlp.fc1.bias", "head_dist.weight"),
+}
+TINY: dict[str, dict[str, Any]] = {
+    "resnet18": {"width": 4, "blocks": [1, 1, 1, 1]},
+    "vgg11": {"width": 4, "hidden": 8},
+    "alexnet": {"channels": [4, 4, 4, 4, 4], "hidden": 8},
+    "googlenet": {"width": 0.1, "blocks": [1, 1, 1]},
+    "vit_tiny": {"width": 12, "depth": 1, "heads": 3, "patch": 8},
+    "deit_tiny": {"width": 12, "depth": 1, "heads": 3, "patch": 8},
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_architectures_load_under_the_names_of_their_usual_checkpoints(name: str, tmp_path: Path) -> None:
+    spec = {"name": name, **TINY[name]}
+    theirs = made(spec, channels=3, classes=9, size=96)
+    given = published(theirs)
+    assert set(PUBLIC[name]) <= set(given)
+    ours = begun(made(spec, channels=3, classes=2, size=104), given, tmp_path)
+    body = [key for key in state(ours) if not key.startswith(("head", "pos_embed")) and "tracked" not in key]
+    assert body
+    assert all(torch.equal(ours.state_dict()[key], theirs.state_dict()[key]) for key in body)
+    assert "head (2×" in ours.said[-1]
+    assert "not used" not in ours.said[-1]
+    if "pos_embed" in given:
+        assert torch.equal(ours.pos_embed, resized(theirs.pos_embed, ours.tokens, (12, 12), (13, 13)))
+    other = "resnet18" if name != "resnet18" else "vgg11"
+    with pytest.raises(UserError, match="another architecture"):
+        begun(made({"name": other, **TINY[other]}, channels=3, size=96), given, tmp_path)
+
+
 def test_positions_move_to_the_grid_of_the_images(tmp_path: Path) -> None:
     theirs, ours = house(side=4), house(side=3)
     begun(ours, published(theirs), tmp_path)

@@ -1,8 +1,9 @@
 """The weights that f begins with, from a file: names are matched, sizes adapted, and all that did not fit is said.
 
 A checkpoint is that of the model's architecture, by the names that are common for it (`Model.keys`) or by ours. What
-depends on the task and the images may differ: the head, the first convolution, the positions of patches, and whole
-modules that only one side has, such as auxiliary heads. Everything else must be there in the right shape.
+depends on the task and the images may differ: the head, the first convolution, dense layers behind the last one, the
+positions of patches, and whole modules that only one side has, such as auxiliary heads. All else must be there in the
+right shape.
 """
 
 from __future__ import annotations
@@ -146,23 +147,23 @@ def fitted(f: Model, given: Mapping[str, Tensor]) -> Fitting:
     both = ({name: common(name, keys) for name in own} for keys in (f.keys, {}))
     named = max(both, key=lambda names: sum(name in given for name in names.values()))
     heads = [(own[n].shape[:1], given[named[n]].shape[:1]) for n in own if of_head(n) and named[n] in given]
-    stem, found = first_convolution(f), Fitting()
+    stem, dense, found = first_convolution(f), behind(f), Fitting()
     for name, tensor in own.items():
         other = given.get(named[name])
         if other is None:
             found.fresh[name] = ""
         elif other.shape == tensor.shape and other.is_floating_point() == tensor.is_floating_point():
             found.tensors[name] = other
-        elif name.startswith(FREE) or answers(tensor.shape, other.shape, heads):
+        elif name.startswith(FREE) or top(name) in dense or answers(tensor.shape, other.shape, heads):
             found.fresh[name] = f"{shape(tensor)} here, {shape(other)} there"
         elif name == stem and other.shape[:1] == tensor.shape[:1] and other.ndim == tensor.ndim:
             enter(found, name, other, tensor)
         elif not reposition(f, found, name, other, tensor):
             found.wrong.append(f"{named[name]} is {shape(other)} there, {shape(tensor)} here")
-    if any(of_head(name) for name in found.fresh):  # all of a head or nothing
-        for name in filter(of_head, own):
-            found.fresh.setdefault(name, "")
-            found.tensors.pop(name, None)
+    renewed = {top(name) for name in found.fresh} & {"head", *dense}
+    for name in [name for name in own if top(name) in renewed]:  # all of them or nothing
+        found.fresh.setdefault(name, "")
+        found.tensors.pop(name, None)
     compare(f, found, named, given)
     return found
 
@@ -205,6 +206,16 @@ def first_convolution(f: Model) -> str | None:
         if isinstance(module, nn.Conv2d):
             return f"{name}.weight"
     return None
+
+
+def behind(f: Model) -> set[str]:
+    """Rows of dense layers behind convolutions: their first sees as many numbers as the images leave it."""
+    if first_convolution(f) is None:
+        return set()
+    flat = (nn.Linear, nn.BatchNorm1d, nn.LayerNorm)
+    rows = {name: row for name, row in f.named_children() if isinstance(row, nn.Sequential) and name != "head"}
+    weighty = {name: [layer for layer in row if list(layer.parameters())] for name, row in rows.items()}
+    return {name for name, layers in weighty.items() if layers and all(isinstance(one, flat) for one in layers)}
 
 
 def enter(found: Fitting, name: str, other: Tensor, own: Tensor) -> None:
