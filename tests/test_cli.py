@@ -112,6 +112,14 @@ def test_show_prints_equation_arguments_shapes_and_source(theta: Callable[..., S
     assert (schema["minimum"], schema["exclusiveMaximum"], schema["default"]) == (0, 1, 0.0)
 
 
+def test_a_variant_is_shown_with_what_its_family_shares() -> None:
+    shown = components.described("models", "vgg16")
+    assert shown["equation"].startswith("VGG of thirteen")
+    assert shown["more"].startswith("Stages of 3×3")
+    assert "Simonyan" in shown["source"]
+    assert shown["shapes"] == "(batch, channels, height, width) → (batch, outputs)."
+
+
 @pytest.mark.parametrize(("folder", "name"), [(f, n) for f in registry.FOLDERS for n in registry.entries(f)])
 def test_every_component_can_be_shown(folder: str, name: str) -> None:
     described = components.described(folder, name)

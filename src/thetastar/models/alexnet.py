@@ -24,7 +24,7 @@ CHANNELS = {1: (64, 192, 384, 256, 256), 2: (96, 256, 384, 384, 256)}  # of the 
 
 
 class alexnet(Model):
-    """conv 11×11/4 → pool → conv 5×5 → pool → conv 3×3 three times → pool → two dense layers → linear; ReLU everywhere.
+    """AlexNet: conv 11×11/4 → pool → conv 5×5 → pool → three of 3×3 → pool → two dense layers → linear, all with ReLU.
 
     Poolings are 3×3 with stride 2, so neighbours overlap. On 1,000 classes one tower has 61,100,840 parameters, and
     two have the published 60,965,224: the second, fourth and fifth convolution see half of the channels each.

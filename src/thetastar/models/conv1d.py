@@ -18,7 +18,7 @@ __all__ = ["conv1d"]
 
 
 class conv1d(Model):
-    """(convolution of length 3 with stride 2 → φ) three times along a vector, then a linear layer.
+    """For signals: (convolution of length 3 with stride 2 → φ) three times along a vector, then a linear layer.
 
     2,050 parameters on 40 entries in ten classes, where an mlp with as many hidden units, `widths=[285, 135, 60]`, has
     59,065: neighbouring entries belong together, and a pattern means the same wherever it is.

@@ -38,7 +38,7 @@ AUXILIARY = {"inception4a": "aux1", "inception4d": "aux2"}  # the block → the 
 
 
 class googlenet(Model):
-    """conv 7×7/2 → pool → conv 1×1, 3×3 → pool → two inception blocks → pool → five → pool → two → mean → linear.
+    """GoogLeNet: conv 7×7/2, pool, conv 1×1 and 3×3, pool, two inception blocks, pool, five, pool, two, mean, linear.
 
     With batch norm in place of local response norm, without auxiliary heads, on 1,000 classes: 7,005,832 parameters,
     or 6,624,904 in the widespread form of `five=3`. With auxiliary heads the risk is, in training alone,

@@ -21,7 +21,7 @@ SIDE = 32  # pixels of the paper's field, in the middle of which it sets digits 
 
 
 class lenet5(Model):
-    """(conv 5×5 → φ → average pooling 2) twice, then layers of 120 and 84 units and a linear one.
+    """LeNet-5: (conv 5×5 → φ → average pooling 2) twice, then layers of 120 and 84 units and a linear one.
 
     61,706 parameters on grey 32×32 images in ten classes: as published, but that every channel of the second
     convolution sees all of the first, poolings have no weights, φ is tanh without factors and classes have logits.

@@ -71,10 +71,13 @@ def where(name: str) -> list[str]:
 def described(folder: str, name: str) -> dict[str, Any]:
     """A component as JSON values: the parts of its docstring and its arguments."""
     component = registry.load(folder, name)
-    text = sections(inspect.getdoc(component) or "")
+    own, *others = [sections(doc) for doc in registry.documentation(component)]
+    family = next((part for part in others if "Args" in part), {})  # of a variant: what it shares with its siblings
+    shared = "\n\n".join(family[key] for key in ("equation", "more") if family.get(key))
+    text = {**family, **own, "more": own["more"] or shared}
     notes: dict[str, str] = {}
-    for doc in reversed(registry.documentation(component)):
-        notes |= entries_of(sections(doc).get("Args", ""))
+    for part in reversed([own, *others]):
+        notes |= entries_of(part.get("Args", ""))
     arguments = [
         {
             "name": argument.name,
