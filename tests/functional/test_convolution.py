@@ -9,8 +9,19 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
-from thetastar.functional.convolution import Window, output_size, span, transposed_output_size, unread
+from thetastar.functional.convolution import (
+    Window,
+    convolve,
+    convolve_transposed,
+    laid,
+    output_size,
+    patches,
+    span,
+    transposed_output_size,
+    unread,
+)
 
 SIZES = st.integers(1, 30)
 
@@ -141,3 +152,92 @@ def test_adaptive_windows_hold_the_widest(size: int, places: int) -> None:
     assert int(effects.sum(1).max()) <= Window().adaptive(size, places).size
     if size % places == 0:
         assert int(effects.sum(1).max()) == Window().adaptive(size, places).size
+
+
+# --- as products of matrices ----------------------------------------------------------------------------------------
+
+Drawn = tuple[Tensor, Tensor, Tensor, dict[str, tuple[int, int]], int]
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Drawn:
+    """Images, weights, bias, stride and so on for each axis, groups."""
+    groups = draw(st.integers(1, 3))
+    batch, inputs, outputs = draw(st.integers(1, 2)), groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 3))
+    pairs = {
+        name: (draw(st.integers(least, most)), draw(st.integers(least, most)))
+        for name, least, most in (("kernel", 1, 4), ("stride", 1, 3), ("padding", 0, 3), ("dilation", 1, 3))
+    }
+    kernel = pairs.pop("kernel")
+    reach = [span(k, d) - 2 * p for k, d, p in zip(kernel, pairs["dilation"], pairs["padding"], strict=True)]
+    height, width = (max(least, 1) + draw(st.integers(0, 6)) for least in reach)
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 1 << 20)))
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    weight = normal(outputs, inputs // groups, *kernel)
+    return normal(batch, inputs, height, width), weight, normal(outputs), pairs, groups
+
+
+@pytest.mark.shows("V1")
+@settings(max_examples=150, deadline=None)
+@given(convolutions())
+def test_a_convolution_is_a_product_of_matrices(drawn: Drawn) -> None:
+    x, weight, bias, pairs, groups = drawn
+    ours = convolve(x, weight, bias, **pairs, groups=groups)
+    torch.testing.assert_close(ours, functional.conv2d(x, weight, bias, **pairs, groups=groups), atol=1e-10, rtol=0)
+    single = convolve(x.float(), weight.float(), bias.float(), **pairs, groups=groups)
+    reference = functional.conv2d(x.float(), weight.float(), bias.float(), **pairs, groups=groups)
+    torch.testing.assert_close(single, reference, atol=1e-5, rtol=1e-5)
+    assert (convolve(x, weight, **pairs, groups=groups) + bias[:, None, None] - ours).abs().max() < 1e-12
+
+
+@pytest.mark.shows("V1")
+@settings(max_examples=150, deadline=None)
+@given(convolutions(), st.tuples(st.integers(0, 2), st.integers(0, 2)))
+def test_a_transposed_convolution_is_torchs_and_the_adjoint(drawn: Drawn, extra: tuple[int, int]) -> None:
+    x, weight, _, pairs, groups = drawn
+    forward = convolve(x, weight, **pairs, groups=groups)
+    y = torch.randn_like(forward)
+    rest = [
+        unread(n, k, s, 0, d)
+        for n, k, s, d in zip(
+            (x.shape[2] + 2 * pairs["padding"][0], x.shape[3] + 2 * pairs["padding"][1]),
+            weight.shape[2:],
+            pairs["stride"],
+            pairs["dilation"],
+            strict=True,
+        )
+    ]
+    back = convolve_transposed(y, weight, **pairs, extra=(rest[0], rest[1]), groups=groups)
+    assert back.shape == x.shape
+    torch.testing.assert_close((forward * y).sum(), (x * back).sum(), atol=1e-9, rtol=1e-9)
+    assume(all(e < max(s, d) for e, s, d in zip(extra, pairs["stride"], pairs["dilation"], strict=True)))
+    bias = torch.randn(x.shape[1], dtype=torch.float64)
+    known = {"stride": pairs["stride"], "padding": pairs["padding"], "dilation": pairs["dilation"], "groups": groups}
+    sizes = [
+        transposed_output_size(n, k, s, p, d, e)
+        for n, k, s, p, d, e in zip(
+            y.shape[2:],
+            weight.shape[2:],
+            pairs["stride"],
+            pairs["padding"],
+            pairs["dilation"],
+            extra,
+            strict=True,
+        )
+    ]
+    assume(min(sizes) > 0)
+    expected = functional.conv_transpose2d(y, weight, bias, output_padding=extra, **known)
+    ours = convolve_transposed(y, weight, bias, **known, extra=extra)
+    torch.testing.assert_close(ours, expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.shows("V1")
+def test_a_kernel_of_one_is_a_dense_layer_at_every_pixel_and_patches_are_counted_back() -> None:
+    x, weight = torch.randn(2, 3, 4, 5), torch.randn(6, 3, 1, 1)
+    torch.testing.assert_close(convolve(x, weight), torch.einsum("bchw,oc->bohw", x, weight[:, :, 0, 0]))
+    ones = laid(patches(torch.ones(1, 1, 4, 4), (3, 3), padding=(1, 1)), (4, 4), padding=(1, 1))
+    times = torch.tensor([2.0, 3, 3, 2])  # how many places of a kernel of 3 touch an entry of 4
+    assert torch.equal(ones[0, 0], times[:, None] * times)

@@ -1,4 +1,4 @@
-"""The arithmetic of convolutions and poolings along one axis: sizes, and what an output sees of the input.
+"""Convolutions: as products of matrices, and along one axis their sizes, and what an output sees of the input.
 
 Source: Dumoulin and Visin 2016, A guide to convolution arithmetic for deep learning; Araujo, Norris and Sim 2019,
 Computing receptive fields of convolutional neural networks.
@@ -9,6 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Pair = tuple[int, int]  # down, across
 
 
 def span(kernel: int, dilation: int = 1) -> int:
@@ -43,6 +49,100 @@ def unread(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: 
     """Entries at the end of the input that no place of the kernel reaches, because the size is rounded down."""
     rest = (size + 2 * padding - span(kernel, dilation)) % stride
     return max(0, rest - padding)
+
+
+def places_of(size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Tensor:
+    """For every place of a kernel the entries that it touches, counted row by row in an image of `size`.
+
+    Shapes: → (H', W', kernel down, kernel across), H' and W' the places down and across.
+    """
+    axes = zip(size, kernel, stride, dilation, strict=True)
+    rows, columns = (
+        s * torch.arange(output_size(n, k, s, 0, d))[:, None] + d * torch.arange(k)[None] for n, k, s, d in axes
+    )
+    return rows[:, None, :, None] * size[1] + columns[None, :, None, :]
+
+
+def patches(x: Tensor, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1)) -> Tensor:
+    """What a kernel sees at each of its places.
+
+    Shapes: (batch, channels, H, W) → (batch, channels, H', W', kernel down, kernel across).
+    """
+    padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+    height, width = padded.shape[-2:]
+    return padded.flatten(2)[:, :, places_of((height, width), kernel, stride, dilation)]
+
+
+def laid(found: Tensor, size: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1)) -> Tensor:
+    """The adjoint of `patches`: every patch goes back to where it was taken, and what meets there is added up.
+
+    Shapes: (batch, channels, H', W', kernel down, kernel across) → (batch, channels, *size).
+    """
+    height, width = (n + 2 * p for n, p in zip(size, padding, strict=True))
+    down, across, *kernel = found.shape[2:]
+    every = places_of((height, width), (kernel[0], kernel[1]), stride, dilation)[:down, :across]
+    flat = found.new_zeros(*found.shape[:2], height * width).index_add(2, every.flatten(), found.flatten(2))
+    whole = flat.unflatten(2, (height, width))
+    return whole[:, :, padding[0] : height - padding[0], padding[1] : width - padding[1]]
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """y = P Wᵀ + b in four steps: take patches, multiply by the weights as a matrix, add the bias, reshape.
+
+    P has a row for every place of the kernel and a column for every number that it sees there, W a row a filter. Each
+    of `groups` groups of channels has its own P and W.
+
+    Shapes: x (batch, channels, H, W), weight (filters, channels / groups, kernel down, kernel across), bias (filters,)
+    → (batch, filters, H', W').
+    """
+    kernel = (weight.shape[2], weight.shape[3])
+    found = patches(x, kernel, stride, padding, dilation).unflatten(1, (groups, -1))
+    down, across = found.shape[3:5]
+    matrix = found.permute(0, 1, 3, 4, 2, 5, 6).flatten(4).flatten(2, 3)  # (batch, groups, H'W', channels/g · kernel)
+    rows = weight.flatten(1).unflatten(0, (groups, -1))  # (groups, filters/g, channels/g · kernel)
+    y = (matrix @ rows.transpose(1, 2)).transpose(2, 3).flatten(1, 2)  # (batch, filters, H'W')
+    return (y if bias is None else y + bias[:, None]).unflatten(2, (down, across))
+
+
+def convolve_transposed(
+    y: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    extra: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """Kᵀy, where Kx = `convolve` without a bias: Y W, a patch for every place, laid where the patches were taken.
+
+    ⟨Kx, y⟩ = ⟨x, Kᵀy⟩ for all x and y, so it is what backpropagation does through K. It is no inverse.
+
+    Args:
+        extra: rows and columns at the end that no place reached, for strides that do not divide the size.
+
+    Shapes: y (batch, filters, H', W'), weight as of K (filters, channels / groups, …), bias (channels,)
+    → (batch, channels, H, W).
+    """
+    kernel = (weight.shape[2], weight.shape[3])
+    down, across = y.shape[2:]
+    rows = weight.flatten(1).unflatten(0, (groups, -1))  # (groups, filters/g, channels/g · kernel)
+    matrix = (
+        y.flatten(2).unflatten(1, (groups, -1)).transpose(2, 3) @ rows
+    )  # (batch, groups, H'W', channels/g · kernel)
+    found = matrix.unflatten(3, (-1, *kernel)).unflatten(2, (down, across))
+    axes = zip((down, across), kernel, stride, padding, dilation, extra, strict=True)
+    height, width = (transposed_output_size(*axis) for axis in axes)
+    x = laid(found.permute(0, 1, 4, 2, 3, 5, 6).flatten(1, 2), (height, width), stride, padding, dilation)
+    return x if bias is None else x + bias[:, None, None]
 
 
 @dataclass(frozen=True)
