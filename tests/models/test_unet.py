@@ -188,7 +188,8 @@ def test_signals_keep_their_size_through_a_new_net() -> None:
 
 def test_it_says_what_it_did_and_refuses_what_it_cannot_use() -> None:
     assert not unet(schema(1, 2, 16, 16), width=1, depth=2).said
-    assert "18×13 images are mirrored at their edges to 20×16" in unet(schema(1, 2, 18, 13), width=1, depth=2).said[0]
+    said = unet(schema(1, 2, 18, 13), width=1, depth=2).said
+    assert said == ["13×18 images (width × height) are mirrored at their edges to 16×20, for padding same"]
     with pytest.raises(UserError, match="category targets"):
         unet(Schema(Field("image", (1, 8, 8)), Field("category", classes=2)))
     with pytest.raises(UserError, match="vector inputs"):

@@ -84,8 +84,8 @@ class unet(Model):
         initialise(self)
         higher, wider = (side + sum(margins(side, depth, padding)) for side in size)
         if [higher, wider] != size:
-            images = "×".join(map(str, size))
-            self.said = [f"{images} images are mirrored at their edges to {higher}×{wider}, for padding {padding}"]
+            images = f"{size[1]}×{size[0]} images (width × height)"
+            self.said = [f"{images} are mirrored at their edges to {wider}×{higher}, for padding {padding}"]
 
     @classmethod
     def example(cls) -> dict[str, Any]:
