@@ -21,6 +21,7 @@ MEASURES = {
     "category": ("accuracy", "nll", "ece"),
     "categories": ("jaccard", "accuracy", "f1", "micro_f1", "roc_auc", "nll"),
     "number": ("rmse", "mae", "r2"),
+    "mask": ("mean_iou", "image_iou", "pixel_accuracy"),
 }
 
 
@@ -123,6 +124,8 @@ def _source_of_path(data: str | Path) -> Spec:
     if path.is_dir():
         if (path / "provenance.json").is_file() and (path / "recipe.yaml").is_file():
             raise UserError(f"{text} is a run folder", "data", "give its data, or its recipe.yaml by --recipe")
+        if _holds_masks(path):
+            return {"name": "masked_folder", "path": str(path)}
         if not any(inner.is_dir() or _is_table(inner) for inner in path.iterdir()):
             raise UserError(
                 f"{text} holds neither tables nor folders",
@@ -159,6 +162,11 @@ def _holds_pictures(path: Path) -> bool:
     except (pyarrow.ArrowInvalid, OSError):
         return False  # the source that reads tables says what is wrong with the file
     return any(pyarrow.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0 for column in schema)
+
+
+def _holds_masks(path: Path) -> bool:
+    """Whether a folder, or the train folder in it, has images beside masks."""
+    return any(all((above / side).is_dir() for side in ("images", "masks")) for above in (path, path / "train"))
 
 
 def _holds_tables(path: Path) -> bool:
@@ -272,6 +280,8 @@ def _named(given: Any, default: Any) -> Any:
 def default_model(schema: Schema) -> str:
     if isinstance(schema.input, dict):
         return "wide_deep"
+    if schema.target is not None and schema.target.kind == "mask":
+        return "unet"
     if schema.input.quantiles:
         return "tabular_mlp"
     if schema.target is not None and schema.target.kind == "number" and schema.input.kind == "words":

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from thetastar.errors import UserError
 from thetastar.functional.losses import binary_cross_entropy, cross_entropy
 from thetastar.functional.means import RunningMean
 from thetastar.protocols import Batch, Measure
@@ -21,14 +20,13 @@ class nll(Measure):
     """
 
     wants = frozenset({"logits"})
+    kinds = frozenset({"category", "categories"})
     higher_is_better = False
 
     def __init__(self) -> None:
         self.mean = RunningMean()
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        if "logits" not in out:
-            raise UserError("nll of a method that gives no logits", "a classifier", "choose mse or r2")
         logits, target = out["logits"], batch["target"]
         loss = cross_entropy if target.ndim == 1 else binary_cross_entropy
         return self.mean.take(loss(logits, target))
