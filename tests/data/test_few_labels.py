@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from thetastar.data.few_labels import few_labels, stratified_order
+from thetastar.data.few_labels import few_labels
 from thetastar.data.toys import moons
 from thetastar.defaults import open_stream
 from thetastar.errors import UserError
@@ -34,18 +34,6 @@ def test_the_subset_is_stratified_and_seeded() -> None:
     assert np.array_equal(small.labelled, stream(100).labelled)
     other = few_labels(source=small.source, labels=100, split_seed=1)
     assert not np.array_equal(small.labelled, other.labelled)
-
-
-def test_every_prefix_of_the_order_is_stratified_and_starts_with_one_of_each_class() -> None:
-    random = np.random.default_rng(0)
-    classes = random.choice(4, 500, p=[0.55, 0.3, 0.13, 0.02])
-    rows = np.flatnonzero(random.random(500) < 0.8)
-    order = classes[stratified_order(rows, classes, 3)]
-    assert set(order[:4]) == {0, 1, 2, 3}
-    share = np.bincount(classes[rows]) / len(rows)
-    for length in range(4, len(rows) + 1):
-        counts = np.bincount(order[:length], minlength=4)
-        assert np.abs(counts - np.maximum(share * length, 1)).max() < 2
 
 
 def test_batches_zip_labelled_and_unlabelled_examples_of_constant_sizes() -> None:

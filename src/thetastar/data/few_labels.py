@@ -12,8 +12,8 @@ import torch
 from thetastar.data.resident import augmented, resident
 from thetastar.data.wrapping import Wrapping
 from thetastar.errors import UserError
-from thetastar.functional.keys import generator, mix
-from thetastar.functional.splits import Rows
+from thetastar.functional.keys import generator
+from thetastar.functional.subsets import stratified_order
 from thetastar.protocols import Augment, Batch, Clock, Source, Split
 from thetastar.registry import BelowOne, Count
 
@@ -100,21 +100,3 @@ class few_labels(Wrapping):
         order = torch.randperm(len(self.labelled), generator=generator(t.seed, "labels", turn))
         chosen = order[place * self.labelled_batch : (place + 1) * self.labelled_batch]
         return torch.from_numpy(self.labelled)[chosen].to(self.inner.device)
-
-
-def stratified_order(rows: Rows, classes: Rows, seed: int) -> Rows:
-    """`rows` in a random order every prefix of which is stratified: first one of each class, then the class most due.
-
-    The k-th of a class of n comes at (k − ½) / n.
-
-    Source: Sainte-Laguë 1910, La représentation proportionnelle et la méthode des moindres carrés: it never takes a
-    seat back as seats are added, so that prefixes are nested.
-    """
-    random = np.random.Generator(np.random.PCG64(mix("labels", seed)))
-    shuffled = random.permutation(rows)
-    due = np.empty(len(rows))
-    for value in np.unique(classes[rows]):
-        mine = np.flatnonzero(classes[shuffled] == value)
-        due[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
-        due[mine[0]] = -1.0
-    return shuffled[np.argsort(due, kind="stable")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +15,9 @@ from thetastar.functional.display import of_stream
 from thetastar.functional.keys import generator
 from thetastar.functional.nested import mapped
 from thetastar.functional.splits import split_rows
+from thetastar.functional.subsets import Draw, drawn, mislabelled
 from thetastar.protocols import Act, Augment, Batch, Clock, Source, Split, Stream
-from thetastar.registry import BelowOne, Count
+from thetastar.registry import BelowOne, Count, Whole
 
 __all__ = ["resident"]
 
@@ -31,6 +33,10 @@ class resident(Stream):
         test: share held out and sealed, where the source gives no test split.
         split_seed: of the drawn splits; the same for every seed of a run unless asked otherwise.
         drop_last: leave out the last, smaller training batch.
+        keep: how many training rows to learn from; null is all.
+        draw: which: a stratified subset (fewer lie within more), a bootstrap sample, or one of the disjoint parts.
+        draw_seed: of that draw, and of label noise; the number of the part.
+        label_noise: share of the training labels that are made wrong, evenly over the other classes, in [0, 1).
         augment: random changes of the training inputs, one after the other; neighbours that move things are done at
             once.
     """
@@ -44,12 +50,18 @@ class resident(Stream):
         test: BelowOne = 0.2,
         split_seed: int = 0,
         drop_last: bool = False,
+        keep: Count | None = None,
+        draw: Draw = "subset",
+        draw_seed: Whole = 0,
+        label_noise: BelowOne = 0.0,
         augment: tuple[Augment, ...] = (),
     ) -> None:
         self.source = source
         self.rows = split_rows(
             source.rows, source.strata, source.given, valid, test, split_seed, source.groups, source.times
         )
+        if keep is not None or draw != "subset":
+            self.rows["train"] = drawn(self.rows["train"], source.strata, keep, draw, draw_seed)
         train = len(self.rows["train"])
         if train < 2:
             raise UserError(
@@ -57,6 +69,8 @@ class resident(Stream):
             )
         self.schema, self.columns = source.prepare(self.rows["train"])
         self.said = list(source.said)  # preparation, too, takes decisions
+        if label_noise:
+            self._spoil(label_noise, draw_seed)
         chosen = train if batch_size == "all" else batch_size
         self.batch_size = min(chosen or (128 if train >= 10_000 else 64 if train >= 1_000 else 32), train)
         self.drop_last, self.augment = drop_last, augment
@@ -69,6 +83,17 @@ class resident(Stream):
         counts = " / ".join(f"{len(self.rows[name]):,} {name}" for name in ("train", "valid", "test"))
         self.said.append(f"{counts} examples ({how})")
         augmented(self.sample("train", 2)["input"], augment, "try")  # one that does not suit these inputs says so now
+
+    def _spoil(self, share: float, seed: int) -> None:
+        """Make some training labels wrong; all others stay."""
+        target = self.schema.target
+        if target is None or target.kind != "category" or not target.classes:
+            raise UserError(f"data.label_noise={share:g} on a {self.schema.task} task", "classes", "leave it out")
+        labels, rows = self.columns["target"].clone(), torch.from_numpy(np.unique(self.rows["train"]))
+        clean = labels[rows]
+        labels[rows] = mislabelled(clean, target.classes, share, seed)
+        self.columns = {**self.columns, "target": labels}
+        self.said.append(f"{int((labels[rows] != clean).sum()):,} of {len(rows):,} training labels made wrong")
 
     @property
     def fingerprint(self) -> str:
