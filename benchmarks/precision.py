@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from scipy import stats
@@ -59,12 +60,12 @@ def verdict(found: dict[str, list[float]]) -> dict[str, object]:
     }
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--models", nargs="+", default=["mlp", "cnn"], choices=list(EPOCHS))
     parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     results = {
         model: {"epochs": EPOCHS[model], **verdict(accuracies(model, options.seeds))} for model in options.models
     }

@@ -1,6 +1,6 @@
 """Training throughput as a ratio to a bare hand-written loop and to two DataLoader loops.
 
-    python -m benchmarks.throughput [--repeats 9] [--out benchmarks/results/throughput.json]
+    python -m benchmarks.throughput [--device auto] [--repeats 9] [--out benchmarks/results/throughput.json]
 
 All loops train the same net from the same weights on the same uint8 images by the same fused rule, in one precision.
 "loader" is the DataLoader of the tutorials, a Dataset that converts each image as it is asked for; "tensors" is a
@@ -15,7 +15,7 @@ import copy
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from thetastar import equation, registry
 from thetastar.defaults import completed
-from thetastar.hardware import provenance
+from thetastar.hardware import choose_device, provenance
 from thetastar.recipe import Recipe
 from thetastar.watch import Watch
 
@@ -39,12 +39,12 @@ def images() -> tuple[Tensor, Tensor]:
     return pixels, torch.randint(0, 10, (ROWS,), generator=generator)
 
 
-def prepared(model: str, batch_size: int, precision: str) -> equation.Training:
+def prepared(model: str, batch_size: int, precision: str, device: str) -> equation.Training:
     pixels, labels = images()
     source = {"name": "arrays", "inputs": pixels, "targets": labels}
     data = {"name": "resident", "source": source, "batch_size": batch_size, "valid": 0.0, "test": 0.0}
     stream = registry.build("data", data)
-    recipe = completed(Recipe(data=data, model=model, engine={"precision": precision}), stream)
+    recipe = completed(Recipe(data=data, model=model, engine={"precision": precision, "device": device}), stream)
     training = equation.Training(recipe, stream, equation.assemble(recipe, stream.schema), None, Watch())
     training.steps = 1_000_000
     return training
@@ -62,7 +62,7 @@ def ours(training: equation.Training) -> Loop:
 
 def update(f: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, precision: str) -> None:
     optimiser.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
         loss = nn.functional.cross_entropy(f(x), y)
     loss.backward()
     optimiser.step()
@@ -78,12 +78,13 @@ def rule(f: nn.Module) -> torch.optim.Optimizer:
 
 def bare(f: nn.Module, batch_size: int, precision: str) -> Loop:
     """The loop that one writes by hand: shuffle, index, forward, backward, step."""
-    pixels, labels = images()
+    device = next(f.parameters()).device
+    pixels, labels = (column.to(device) for column in images())
     pixels = pixels.to(memory_format=torch.channels_last)
     optimiser = rule(f)
 
     def run(steps: int) -> None:
-        order = torch.randperm(ROWS)
+        order = torch.randperm(ROWS, device=device)
         for step in range(steps):
             index = order[step * batch_size : (step + 1) * batch_size]
             update(f, optimiser, pixels[index].float().mul_(1 / 255), labels[index], precision)
@@ -111,6 +112,7 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
 
 def loader(f: nn.Module, batch_size: int, precision: str, data: Dataset[tuple[Tensor, ...]]) -> Loop:
     """The loop of the tutorials: a DataLoader that shuffles and collates."""
+    device = next(f.parameters()).device
     optimiser = rule(f)
     source = DataLoader(data, batch_size, shuffle=True)
 
@@ -118,13 +120,13 @@ def loader(f: nn.Module, batch_size: int, precision: str, data: Dataset[tuple[Te
         for step, (x, y) in enumerate(source):
             if step == steps:
                 return
-            update(f, optimiser, x, y, precision)
+            update(f, optimiser, x.to(device), y.to(device), precision)
 
     return run
 
 
-def measure(model: str, batch_size: int, precision: str, repeats: int) -> dict[str, object]:
-    training = prepared(model, batch_size, precision)
+def measure(model: str, batch_size: int, precision: str, repeats: int, device: str) -> dict[str, object]:
+    training = prepared(model, batch_size, precision, device)
     f = training.program.f.train()
     loops = {
         "ours": ours(training),
@@ -136,11 +138,14 @@ def measure(model: str, batch_size: int, precision: str, repeats: int) -> dict[s
     seconds: dict[str, list[float]] = {name: [] for name in loops}
     for run in loops.values():
         run(3)
+    wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
     for turn in range(repeats):
         names = list(loops)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            wait()
             began = time.perf_counter()
             loops[name](steps)
+            wait()
             seconds[name].append(time.perf_counter() - began)
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     ratios = sorted(b / o for b, o in zip(seconds["bare"], seconds["ours"], strict=True))
@@ -148,6 +153,7 @@ def measure(model: str, batch_size: int, precision: str, repeats: int) -> dict[s
         "model": model,
         "batch": batch_size,
         "precision": precision,
+        "device": device,
         "images_per_second": round(steps * batch_size / middle["ours"]),
         "to_bare": round(middle["bare"] / middle["ours"], 3),
         "to_bare_quartiles": [round(ratios[len(ratios) // 4], 3), round(ratios[3 * len(ratios) // 4], 3)],
@@ -156,17 +162,21 @@ def measure(model: str, batch_size: int, precision: str, repeats: int) -> dict[s
     }
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=["mlp", "cnn"], default=["mlp", "cnn"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[128, 512])
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--precision", choices=["auto", "float32", "bf16"], default="auto")
     parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
+    device = str(choose_device(options.device))
     rows: list[dict[str, object]] = []
-    for model in ("mlp", "cnn"):
-        for batch_size in (128, 512):
-            precision = prepared(model, batch_size, options.precision).precision
-            rows.append(measure(model, batch_size, precision, options.repeats))
+    for model in options.models:
+        for batch_size in options.batches:
+            precision = prepared(model, batch_size, options.precision, device).precision
+            rows.append(measure(model, batch_size, precision, options.repeats, device))
             print(
                 "{model} batch {batch} {precision}: {to_bare:.2f} × bare loop {to_bare_quartiles}, "
                 "{to_loader:.2f} × DataLoader loop, {to_tensors:.2f} × DataLoader of tensors".format(**rows[-1])
