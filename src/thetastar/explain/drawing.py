@@ -10,10 +10,12 @@ STYLE = """
 .sheet{color:#1c2733;max-width:none}
 .paper{fill:#ffffff}.ink{fill:#1c2733}.soft{fill:#5a6670}.accent{fill:#1769a8}
 .card{fill:#f5f7f9;stroke:#a9b3bb}.line{fill:none;stroke:#8a959e}.head{fill:#8a959e}.rule{stroke:#d3d9de}
+.cell{stroke:#a9b3bb}.marked{fill:#cfe3f3}
 @media (prefers-color-scheme:dark){
 .sheet{color:#e4e8ec}
 .paper{fill:#14181c}.ink{fill:#e4e8ec}.soft{fill:#9aa6b0}.accent{fill:#6bb5ee}
 .card{fill:#1f252b;stroke:#56616b}.line{stroke:#74808a}.head{fill:#74808a}.rule{stroke:#39424a}
+.cell{stroke:#56616b}.marked{fill:#1d4a6e}
 }"""
 
 
