@@ -1,4 +1,4 @@
-"""The lecture tables: sizes that are taught, equal terms, reduced forms of the same learners, and the order on MNIST-1D."""
+"""The lecture tables: sizes that are taught, equal terms, reduced forms of the same learners, an order on MNIST-1D."""
 
 from __future__ import annotations
 
