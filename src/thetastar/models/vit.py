@@ -128,6 +128,10 @@ class VisionTransformer(Model):
         """(batch, channels, height, width) → (batch, tokens + patches, width), after the last normalisation."""
         return self.norm(self.blocks(self.embedded(x)))
 
+    def answered(self, z: Tensor) -> Tensor:
+        """(batch, tokens + patches, width) of `encoded` → (batch, outputs)."""
+        return self.head(z[:, 0])
+
     def features(self, x: Tensor) -> Tensor:
         return self.encoded(x)[:, 0]
 
