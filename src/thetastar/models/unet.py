@@ -28,6 +28,8 @@ class unet(Model):
     down: (3×3 → φ) twice, then the maximum of 2×2 with twice the channels; up: 2×2 transposed to half the channels,
     beside the copy, (3×3 → φ) twice; φ = ReLU. 31,030,658 parameters from grey images to two classes.
 
+    Images whose sides 2^depth does not divide are mirrored to ones that it does, and the answer is cropped back.
+
     Args:
         schema: images of any size, with a mask for each.
         width: channels of the first grid.
@@ -39,8 +41,6 @@ class unet(Model):
         groups: of norm "group", a divisor of all channels.
         dropout: share of the coarsest grid's entries dropped in training, in [0, 1).
         skips: false leaves the copies out, and with them half of the inputs of each step up.
-
-    Images whose sides 2^depth does not divide are mirrored to ones that it does, and the answer is cropped back.
 
     Shapes: (batch, channels, height, width) → (batch, classes, height, width).
 
