@@ -10,6 +10,7 @@ import torch
 
 import thetastar
 from thetastar import star
+from thetastar.functional.masks import VOID
 from thetastar.recipe import Recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -20,11 +21,15 @@ KINDS = {
     "iris": "classification",
     "digits": "classification",
     "topics": "multi-label classification",
+    "shapes": "segmentation",
 }
 
 
 def losses(kind: str, prediction: np.ndarray, target: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Per example: whether it is wrong, the share of labels that are, or the squared error in deviations."""
+    """Per example: whether it is wrong, the share of labels or known pixels that are, or the error in deviations."""
+    if kind == "segmentation":
+        known = target != VOID
+        return ((prediction != target) & known).sum((1, 2)) / known.sum((1, 2))
     if kind == "classification":
         return (prediction != target).astype(float)
     wrong = prediction != target if kind.startswith("multi") else ((prediction - target) / scale) ** 2
@@ -41,7 +46,8 @@ def test_a_shipped_recipe_beats_the_trivial_predictor(name: str) -> None:
     columns, rows = found.stream.columns, found.stream.rows
     train, test = (columns["target"][torch.as_tensor(rows[split])].numpy() for split in ("train", "test"))
     out = found.outputs(columns["input"][torch.as_tensor(rows["test"])], frozenset({"prediction"}))
-    trivial = np.bincount(train).argmax() if KINDS[name] == "classification" else train.mean(0)
+    classes = KINDS[name] in ("classification", "segmentation")
+    trivial = np.bincount(train[train != VOID].ravel()).argmax() if classes else train.mean(0)
     trivial = (trivial > 0.5).astype(int) if KINDS[name].startswith("multi") else trivial
     scale = train.std(0)
     ours = losses(KINDS[name], out["prediction"].numpy(), test, scale)

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -69,9 +69,15 @@ def number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def measures_table(measures: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Measures as rows, splits as columns."""
+def measures_table(measures: Mapping[str, Mapping[str, Any]], classes: Sequence[str] = ()) -> Table:
+    """Measures as rows, splits as columns; those of one class, mean_iou[2], by its name where it has one."""
     made = table("measure", *measures)
     for name in dict.fromkeys(name for values in measures.values() for name in values):
-        made.add_row(name, *(number(values.get(name)) for values in measures.values()))
+        made.add_row(of_class(name, classes), *(number(values.get(name)) for values in measures.values()))
     return made
+
+
+def of_class(name: str, classes: Sequence[str]) -> str:
+    """'mean_iou[2]' as 'mean_iou[car]'."""
+    measure, _, place = name.removesuffix("]").partition("[")
+    return f"{measure}[{classes[int(place)]}]" if place.isdigit() and int(place) < len(classes) else name

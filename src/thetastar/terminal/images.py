@@ -51,6 +51,7 @@ class ImageRows(Rows):
     def parts(self) -> Iterator[Part]:
         images: list[Any] = []
         names: list[Any] = []
+        sizes: list[tuple[int, int]] = []
         for name, blob in self.blobs():
             self.seen += 1
             image = self._decoded(blob)
@@ -59,19 +60,20 @@ class ImageRows(Rows):
                 continue
             images.append(image)
             names.append(name)
+            sizes.append(measure(blob)[:2])
             if len(images) == self.star.rows_at_once:
-                yield self._part(images, names)
-                images, names = [], []
+                yield self._part(images, names, sizes)
+                images, names, sizes = [], [], []
         if self.seen and len(self.unread) == self.seen:
             few = f"{self.title} is no image" if self.seen == 1 else f"none of {self.seen:,} images in {self.title}"
             raise UserError(f"{few} that can be read", "PNG, JPEG, …", "check the files")
         if images or not self.seen:
-            yield self._part(images, names)
+            yield self._part(images, names, sizes)
 
-    def _part(self, images: list[Any], names: list[Any]) -> Part:
+    def _part(self, images: list[Any], names: list[Any], sizes: list[tuple[int, int]]) -> Part:
         channels, height, width = self.shape
         stacked = np.stack(images) if images else np.empty((0, height, width, channels), np.uint8)
-        return Part(stacked.transpose(0, 3, 1, 2), pd.DataFrame({self.column: names}))
+        return Part(stacked.transpose(0, 3, 1, 2), pd.DataFrame({self.column: names}), sizes)
 
     def _decoded(self, blob: bytes) -> Any:
         channels, height, width = self.shape

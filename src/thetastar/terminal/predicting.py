@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from thetastar.star import Star, load
 from thetastar.terminal.asking import rows_of
 from thetastar.terminal.console import aside
 from thetastar.terminal.counting import Counter
+from thetastar.terminal.painting import Paintings, is_mask, shares
 from thetastar.terminal.rows import Part, Rows
 from thetastar.terminal.training import single
-from thetastar.terminal.writing import check_place, sheet
+from thetastar.terminal.writing import ENDINGS, check_place, sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +44,16 @@ class Wanted:
 
 def predict(place: Path, file: str, wanted: Wanted) -> None:
     """Answer every row; what was decided on the way is said on the error stream."""
-    check_place(wanted.out, wanted.as_json)
     star = load(single(place))
+    wanted, paintings = painting(star, wanted)
+    check_place(wanted.out, wanted.as_json)
     decision = decided(star, wanted)
     rows = rows_of(file, star, wanted.keep)
     console, count = aside(), 0
     opening = [*(decision.said if decision else []), *rows.said]
     with sheet(wanted.out, wanted.as_json) as made, Counter(console, rows, shown=not _mixed(wanted)) as counter:
         for part in rows.parts():
-            frame = answers(star, rows, part, count, decision, wanted.probabilities)
+            frame = answers(star, rows, part, count, decision, wanted.probabilities, paintings)
             while opening:  # now, so that a mistake in the first rows is all that is said
                 console.print(opening.pop(0), markup=False, style="dim")
             made.write(frame)
@@ -60,8 +62,22 @@ def predict(place: Path, file: str, wanted: Wanted) -> None:
     sys.stdout.flush()
     where = f" in {wanted.out}" if wanted.out else ""
     closing = [f"{count:,} row{'s' * (count != 1)} answered{where}"] if wanted.out or not count else []
+    closing += [paintings.said] if paintings else []
     for line in [*rows.afterwards(), *closing]:
         console.print(line, markup=False, style="dim")
+
+
+def painting(star: Star, wanted: Wanted) -> tuple[Wanted, Paintings | None]:
+    """Where masks go: into the folder that --out names; the shares of their classes then go to the terminal."""
+    target = star.schema.target
+    if target is None or not is_mask(target):
+        return wanted, None
+    if wanted.probabilities or wanted.threshold is not None or wanted.costs is not None:
+        got = "--probabilities" if wanted.probabilities else "a threshold"
+        raise UserError(f"{got} for a star that answers masks", "--out FOLDER", "leave it out")
+    if wanted.out is None or wanted.out.suffix.lower() in ENDINGS:
+        return wanted, None
+    return replace(wanted, out=None), Paintings(wanted.out, target)
 
 
 def _mixed(wanted: Wanted) -> bool:
@@ -93,7 +109,13 @@ def costs(text: str) -> tuple[float, float]:
 
 
 def answers(
-    star: Star, rows: Rows, part: Part, first: int, decision: Decision | None, probabilities: bool
+    star: Star,
+    rows: Rows,
+    part: Part,
+    first: int,
+    decision: Decision | None,
+    probabilities: bool,
+    paintings: Paintings | None = None,
 ) -> pd.DataFrame:
     """The answers to a part, beside what tells its rows apart."""
     wants = {"prediction"} | ({"probabilities"} if probabilities or decision else set())
@@ -103,12 +125,14 @@ def answers(
         raise rows.located(part.raw, error) from None
     for what in sorted(wants - set(out)):
         raise star.speechless(what)
+    if paintings:
+        paintings.write(out["prediction"], part)
     columns = predictions(out["prediction"], star.schema.target)
     if decision:
         columns = {"prediction": decision(out["probabilities"][:, deciding.place_of(star, decision)].numpy())}
     if probabilities:
-        shares = out["probabilities"].numpy()
-        columns |= {f"p({name})": shares[:, i] for i, name in enumerate(names_of(star.schema.target, shares.shape[1]))}
+        odds = out["probabilities"].numpy()
+        columns |= {f"p({name})": odds[:, i] for i, name in enumerate(names_of(star.schema.target, odds.shape[1]))}
     twice = [name for name in part.beside.columns if name in columns]
     if twice:
         raise UserError(f"--keep {twice[0]}", "columns that no answer is called", "rename that column")
@@ -116,7 +140,9 @@ def answers(
 
 
 def predictions(values: Tensor, target: Field | None) -> dict[str, Any]:
-    """One column of class names or numbers; several answers a row in as many columns."""
+    """One column of class names or numbers; several answers a row in as many columns; of masks the shares."""
+    if target is not None and is_mask(target):
+        return shares(values, target)
     x = values.numpy()
     if target is not None and target.kind == "category":
         return {"prediction": np.asarray(target.names)[x] if target.names else x}

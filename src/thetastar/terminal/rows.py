@@ -25,10 +25,11 @@ CELLS = 2**22  # values that are read together
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive rows as the star takes them, and the columns to be written beside their answers."""
+    """Consecutive rows as the star takes them, the columns to be written beside their answers; images' own sizes."""
 
     raw: Any
     beside: pd.DataFrame
+    sizes: Sequence[tuple[int, int]] = ()
 
 
 class Rows(ABC):

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
-from thetastar.terminal.console import aside, measures_table, number, print_json, show, speaks, table
+from thetastar.terminal.console import aside, measures_table, number, of_class, print_json, show, speaks, table
 
 if TYPE_CHECKING:
     from thetastar.protocols import Stream
@@ -112,7 +112,7 @@ def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:
     if star.facts.get("stopped_early"):
         show(f"stopped early; best epoch {star.facts['best_epoch']}")
     if star.measures:
-        show(measures_table(star.measures) if len(stars) == 1 else intervals_table(stars))
+        show(measures_table(star.measures, classes_of(star)) if len(stars) == 1 else intervals_table(stars))
     elif star.recipe.measures:
         show("no valid split was held out: the test split will judge")
     else:
@@ -120,6 +120,11 @@ def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:
     show(f"run: {place}")
     if "test" not in star.measures:
         show(f"next: theta test {place if len(stars) == 1 else place / ('seed-' + str(star.recipe.seed))}")
+
+
+def classes_of(star: Star) -> Sequence[str]:
+    """The names of the classes that the star tells apart."""
+    return star.schema.target.names if star.schema.target else ()
 
 
 def how_long(star: Star) -> str:
@@ -144,6 +149,8 @@ def intervals(stars: Sequence[Star]) -> dict[str, dict[str, float]]:
 
     found: dict[str, dict[str, float]] = {}
     for name in stars[0].measures.get("valid", {}):
+        if any(name not in star.measures["valid"] for star in stars):
+            continue  # a class that one of them never met
         values = np.array([star.measures["valid"][name] for star in stars], dtype=float)
         half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
         found[name] = {"mean": float(values.mean()), "half_width": float(half)}
@@ -161,7 +168,7 @@ def between(mean: float, half: float) -> str:
 def intervals_table(stars: Sequence[Star]) -> RenderableType:
     made = table("measure", f"valid, mean ± 95% interval over {len(stars)} seeds (one split)")
     for name, value in intervals(stars).items():
-        made.add_row(name, between(value["mean"], value["half_width"]))
+        made.add_row(of_class(name, classes_of(stars[0])), between(value["mean"], value["half_width"]))
     return made
 
 
@@ -185,7 +192,7 @@ def test(place: Path, as_json: bool) -> None:
     if as_json:
         print_json({**about(loaded), "opened_before": before})
         return
-    show(measures_table(loaded.measures))
+    show(measures_table(loaded.measures, classes_of(loaded)))
     if before == 0:
         show("this run had not opened its test split before")
     else:
