@@ -44,7 +44,7 @@ def drawn(panel: Panel, maps: list[Tensor], flow: Tensor) -> str:
     heads = len(maps[0])
     cell = max(SMALLEST, min(CELL, int((NARROW - LEFT) / heads - GAP)))
     width = max(NARROW, LEFT + heads * (cell + GAP) + GAP)
-    body, y = top(panel, width)
+    body, y = top(panel, NARROW)  # without scrolling sideways on a phone
     shown, y = block_maps(maps, cell, y + 10)
     ending, y = overlay(panel, flow, y + 14)
     return sheet("".join([*body, *shown, *ending]), width, y + 10, panel.label)

@@ -119,8 +119,10 @@ def topic(
 @guarded
 def run(
     folder: RunFolder,
-    what: Annotated[str | None, typer.Argument(metavar="WHAT", help="landscape or critical.")] = None,
-    others: Annotated[list[Path] | None, typer.Argument(metavar="RUN…", help="More runs beside it.")] = None,
+    what: Annotated[str | None, typer.Argument(metavar="WHAT", help="landscape, critical or vit.")] = None,
+    others: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN…|IMAGE", help="More runs beside it; for vit an image.")
+    ] = None,
     examples: Annotated[
         int | None, typer.Option(min=2, help="Of the training split at most; 500 for landscape, 2,000 for critical.")
     ] = None,
@@ -129,17 +131,19 @@ def run(
     files: With = None,
     as_json: Json = False,
 ) -> None:
-    """See where training came to rest: the loss around it, and what kind of point it is.
+    """See where training came to rest: the loss around it, and what kind of point; or what a net does with an image.
 
     \b
     landscape   the loss along random directions, and in the plane of the path that training took
     critical    gradient, curvature, and the verdict: minimum, maximum, saddle or not critical
+    vit         the five stages of a Vision Transformer on an image, what each head looks at, and the rollout
 
     \b
     Examples:
       theta explain run runs/digits-mlp-1 critical
       theta explain run runs/digits-mlp-1 landscape --out landscape.svg
       theta explain run runs/digits-mlp-1 landscape runs/digits-cnn-1 --out both.html
+      theta explain run runs/photos-vit_tiny-1 vit photo.jpg --out looks.svg
     """
     from thetastar.terminal import running
     from thetastar.terminal.words import include

@@ -13,7 +13,7 @@ from thetastar.terminal.console import aside
 if TYPE_CHECKING:
     from thetastar.explain.showing import Shown
 
-WHAT = ("landscape", "critical")
+WHAT = ("landscape", "critical", "vit")
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,14 @@ class Asked:
 
 def explained(asked: Asked) -> Shown:
     """What is asked for, computed under a progress bar."""
+    expected = f"one of {', '.join(WHAT)}"
     if asked.what is None:
         do = f"write for example theta explain run {asked.places[0]} critical"
-        raise UserError("theta explain run without WHAT", " or ".join(WHAT), do)
+        raise UserError("theta explain run without WHAT", expected, do)
     if asked.what not in WHAT:
-        raise UserError(f"theta explain run: unknown '{asked.what}'", " or ".join(WHAT), nearest(asked.what, WHAT))
+        raise UserError(f"theta explain run: unknown '{asked.what}'", expected, nearest(asked.what, WHAT))
+    if asked.what == "vit":
+        return looked(asked)
     if asked.what == "critical" and len(asked.places) > 1:
         raise UserError(f"critical of {len(asked.places)} runs", "one run", "ask for one after the other")
     from thetastar.explain import critical, landscape
@@ -48,6 +51,29 @@ def explained(asked: Asked) -> Shown:
         if asked.what == "critical":
             return critical.show(stars[0], asked.examples, bar)
         return landscape.show(dict(zip(named(asked.places), stars, strict=True)), asked.examples, asked.grid, bar)
+
+
+def looked(asked: Asked) -> Shown:
+    """A run of a Vision Transformer, and what it is shown: the last word, one image."""
+    run, *images = asked.places
+    if asked.examples is not None:
+        raise UserError("--examples with vit", "a run and one image", "leave --examples out")
+    if len(images) != 1:
+        got = f"vit with {len(images)} images" if images else "vit without an image"
+        raise UserError(got, "a run and one image", f"write theta explain run {run} vit IMAGE")
+    from thetastar.explain import vit
+    from thetastar.star import load
+    from thetastar.terminal.asking import rows_of
+    from thetastar.terminal.training import single
+
+    star = load(single(run))
+    vit.check(star)
+    if images[0].is_dir():
+        raise UserError(f"vit with the folder {images[0]}", "one image", "choose one in it")
+    part = next(rows_of(str(images[0]), star, ()).parts())
+    if len(part.raw) != 1:
+        raise UserError(f"{len(part.raw):,} images in {images[0]}", "one image", "choose one of them")
+    return vit.show(star, part.raw, images[0].name)
 
 
 def named(places: Sequence[Path]) -> list[str]:

@@ -36,7 +36,7 @@ def show(arguments: list[str]) -> Shown:
     found = attention_in_steps(query, key, value, allowed)
     apart = deviation(found.output, attention(query, key, value, allowed))
     steps = {
-        "X": ("four words as vectors", x),
+        "X": ("X: four words as vectors", x),
         "Q": ("Q = X W_Q: what each word asks", query),
         "K": ("K = X W_K: what each word answers to", key),
         "V": ("V = X W_V: what each word hands on", value),
@@ -74,8 +74,8 @@ def first_row(query: Tensor, key: Tensor, value: Tensor, scores: Tensor, weights
     mixed = " + ".join(f"{w:.3f}·{v:g}" for w, v in zip(weights[i].tolist(), value[:, 0].tolist(), strict=True))
     total = (weights[i] * value[:, 0]).sum().item()
     return (
-        f"By hand, for '{word}' asking '{TOKENS[0]}': ({product}) / √2 = {number(scores[i, 0].item())};"
-        f" the first entry of its output: {mixed.replace('-', '−')} = {number(total)}"
+        f"By hand, '{word}' asks '{TOKENS[0]}': ({product}) / √2 = {number(scores[i, 0].item())}\n"
+        f"the first entry of its output: {mixed.replace('-', '−')} = {number(total)}"
     )
 
 
@@ -102,7 +102,7 @@ def drawn(steps: dict[str, tuple[str, Tensor]], maps: dict[str, Tensor], label: 
     for name, (words, matrix) in steps.items():
         title, _, rest = words.partition(": ")
         lines = wrapped(rest, LETTERS)
-        body.append(bold(8, y + 10, title if rest else f"{name}: {title}"))
+        body.append(bold(8, y + 10, title))
         body += [text(8, y + 24 + 14 * i, line, "soft", 10) for i, line in enumerate(lines)]
         y += 18 + 14 * len(lines)
         if name in SQUARE:
