@@ -414,3 +414,162 @@ def test_ten_thousand_columns(theta: Callable[..., Said], tmp_path: Path, monkey
     said = theta("fit", "wide.parquet", *LABEL, *TINY)
     assert said.code == 0, said.err
     assert "20,002 parameters" in said.out
+
+
+# --- seeing inside, and searching -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def inside(here: Path, theta: Callable[..., Said]) -> Path:
+    """A run of an mlp, one of a learner without steps, a comparison, and files that are read as models."""
+    for name, text in {
+        "empty.py": "",
+        "code.py": "import os\nos.system('touch hack')\n",
+        "torn.py": "nn.Sequential(nn.Linear(3, 3)",
+        "layer.py": "nn.Sequential(nn.Conv2dd(3, 32, 3))",
+        "misfit.py": "nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 6))",
+        "huge.py": "nn.Sequential(nn.Linear(10**9, 10**9))",
+        "good.py": "nn.Sequential(nn.Conv2d(3, 8, 3))",
+    }.items():
+        (here / name).write_text(text)
+    (here / "binary.py").write_bytes(bytes(range(256)))
+    (here / "folder").mkdir()
+    assert theta("fit", "iris", "--model", "knn", "--out", "absorbed").code == 0
+    return here
+
+
+@pytest.mark.shows("X1")
+def test_models_that_cannot_be_explained(theta: Callable[..., Said], inside: Path) -> None:
+    for words, parts in (
+        (["empty.py"], ["holds no Sequential"]),
+        (["binary.py"], ["is no text"]),
+        (["code.py"], ["line 1: import of os", "never run"]),
+        (["torn.py"], ["line 1: '(' was never closed"]),
+        (["layer.py"], ["did you mean 'Conv2d'"]),
+        (["misfit.py"], ["write in_features=4"]),
+        (["huge.py"], ["make it smaller"]),
+        (["nowhere.py"], ["does not exist", "check the path"]),
+        (["folder"], ["no run folder"]),
+        (["comparison"], ["is a comparison", "comparison/runs/softmax/seed-0"]),
+        (["cn"], ["did you mean 'cnn'"]),
+        (["good.py", "width=3"], ["change it in the file"]),
+        (["good.py", "--shape", "1,8,8"], ["write in_channels=1"]),
+        (["cnn", "--shape", "0,3,3"], ["whole numbers ≥ 1"]),
+        (["cnn", "--shape", "3,99999999999,3"], ["make it smaller"]),
+        (["cnn", "--data", "digts"], ["did you mean 'digits'"]),
+        (["cnn", "--target", "x"], ["--target without --data"]),
+        (["cnn", "--batch", "9" * 20], ["--batch", "1073741824"]),
+        (["cnn", "channels=[8]"], ["model.channels", "a list of 2, each an integer ≥ 1"]),
+        (["cnn", "chanels=[8,8]"], ["did you mean 'channels'"]),
+        (["run", "--shape", "3,3,3"], ["the run alone"]),
+        (["random_forest"], ["theta fit DATA --model random_forest"]),
+    ):
+        refused(theta, ["explain", "model", *words], parts)
+
+
+@pytest.mark.shows("F9")
+def test_topics_that_cannot_be_explained(theta: Callable[..., Said], inside: Path) -> None:
+    for words, parts in (
+        (["backprp"], ["did you mean 'backprop'"]),
+        (["../run"], ["unknown topic"]),
+        (["backprop", "activation=rlu"], ["did you mean 'relu'"]),
+        (["backprop", "activation=relu", "activation=tanh"], ["2 times", "once"]),
+        (["backprop", "penalty=nan"], ["a number from 0 to 10"]),
+        (["backprop", "absorbed"], ["a run with one loss"]),
+        (["backprop", "comparison"], ["is a comparison"]),
+        (["optimiser-step", "comparison"], ["is a comparison"]),
+        (["optimiser-step", "folder"], ["no run folder"]),
+        (["activations", "rlu"], ["unknown activation 'rlu'"]),
+        (["jacobian", "sofmax"], ["did you mean 'softmax'"]),
+        (["einsum", "ij,jk->iz"], ["'z' is in the output alone"]),
+        (["einsum", "ij,jk->ik", "2,3", "4,5"], ["'j' is 3 and 4"]),
+        (["einsum", "a" * 40], ["an operand of", "fewer letters"]),
+        (["einsum", ",".join("abcdefghijklmnopqrstuvw")], ["products", "fewer letters"]),
+        (["backprop", "--out", "x.pdf"], [".svg, .png, .html"]),
+        (["backprop", "--out", "nowhere/x.svg"], ["no folder nowhere"]),
+        (["einsum", "ij->ji", "--out", "x.svg"], ["an explanation with a drawing"]),
+    ):
+        refused(theta, ["explain", "topic", *words], parts)
+
+
+@pytest.mark.shows("O6")
+def test_runs_that_cannot_be_explained(theta: Callable[..., Said], inside: Path) -> None:
+    (inside / "lost").mkdir()
+    shutil.copytree("run", "lost", dirs_exist_ok=True)
+    (inside / "lost" / "model.safetensors").unlink()
+    for what in ("critical", "landscape"):
+        for run, parts in (
+            ("nowhere", ["no run folder nowhere", "theta runs"]),
+            ("folder", ["no run folder"]),
+            ("good.py", ["no run folder"]),
+            ("lost", ["has lost model.safetensors", "restore"]),
+            ("comparison", ["is a comparison"]),
+            ("absorbed", ["a run with one loss"]),
+        ):
+            refused(theta, ["explain", "run", run, what], parts)
+    for words, parts in (
+        (["criticl"], ["did you mean 'critical'"]),
+        (["critical", "run"], ["one run"]),
+        (["critical", "--grid", "5"], ["--grid with critical"]),
+        (["landscape", "run"], ["run twice"]),
+        (["landscape", "--grid", "99999"], ["--grid", "501"]),
+        (["landscape", "--examples", "0"], ["--examples", "2"]),
+        (["landscape", "--out", "folder"], [".svg, .png, .html"]),
+        (["landscape", "--out", "nowhere/x.svg"], ["no folder nowhere"]),
+    ):
+        refused(theta, ["explain", "run", "run", *words], parts)
+
+
+def test_places_that_no_page_can_take(theta: Callable[..., Said], inside: Path) -> None:
+    for place, parts in (
+        ("folder", ["is a folder"]),
+        ("empty.py/x.html", ["empty.py is no folder"]),
+        ("", ["is a folder"]),
+    ):
+        refused(theta, ["look", "bars", "--out", place], parts)
+    refused(theta, ["report", "run", "--out", "folder"], ["Is a directory"])
+
+
+@pytest.mark.shows("O10")
+@pytest.mark.parametrize(
+    ("asked", "parts"),
+    [
+        (["--augment", "flop"], ["did you mean 'flip'"]),
+        (["--augment", ""], ["--augment crop,flip"]),
+        (["--augment", "{name: flip, q: 2}"], ["no argument 'q'"]),
+        (["--augment", "{name: flip, p: 2}"], ["got 2", "≤ 1"]),
+        (["--augment", "{name: rotate, degrees: .nan}"], ["got nan", "finite"]),
+        (["--augment", "3"], ["got 3", "a name"]),
+        (["--augment", "[flip"], ["a YAML value"]),
+        (["data.augment=3"], ["data.augment: got 3", "a name"]),
+    ],
+    ids=" ".join,
+)
+def test_changes_that_no_image_knows(
+    asked: list[str], parts: list[str], theta: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(theta, ["look", "bars", *asked], parts)
+
+
+SEARCHED: list[tuple[list[str], list[str]]] = [
+    (["nowhere.csv"], ["does not exist", "check the path"]),
+    (["empty.csv", *LABEL], ["is empty"]),
+    (["binary.csv", *LABEL], ["not UTF-8"]),
+    (["good.csv", "--target", "labl"], ["did you mean 'label'"]),
+    (["good.csv", *LABEL, "--model", "sofmax"], ["did you mean 'softmax'"]),
+    (["good.csv", *LABEL, "--model", "mlp", "--out", "other"], ["not empty", "--out"]),
+    (["good.csv", *LABEL, "--model", "mlp", "--out", "afile"], ["afile", "--out"]),
+    (["--recipe", "torn.yaml"], ["torn.yaml is no YAML", "mend the file"]),
+    (["--recipe", "unknown.yaml"], ["did you mean 'model'"]),
+    (["--recipe", "code.yaml"], ["os.system", "mend the file"]),
+    (["--recipe", "nothing"], ["nothing holds no recipes"]),
+]
+
+
+@pytest.mark.parametrize(("words", "parts"), SEARCHED, ids=[" ".join(words) for words, _ in SEARCHED])
+def test_what_cannot_be_tuned(
+    words: list[str], parts: list[str], theta: Callable[..., Said], bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bad)
+    refused(theta, ["tune", *words, "--trials", "2", "--epochs", "1"], parts)

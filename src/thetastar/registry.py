@@ -280,11 +280,14 @@ def _checked(argument: Argument, given: Any, place: str) -> Any:
     if argument.nested:
         if given is None:
             return None
-        if isinstance(given, str | Mapping) and tuple in _origins(argument.annotation):
+        several = tuple in _origins(argument.annotation)
+        if several and isinstance(given, str | Mapping):
             given = [given]
-        if isinstance(given, list | tuple):
+        if several and isinstance(given, list | tuple):
             return [complete(argument.nested, item, place) for item in cast("Sequence[Any]", given)]
-        return complete(argument.nested, given, place) if isinstance(given, str | Mapping) else given
+        if isinstance(given, str | Mapping | list | int | float):
+            return complete(argument.nested, given, place)
+        return given  # an object made in Python
     return check(argument.annotation, given, place)
 
 
@@ -329,7 +332,9 @@ def describe(annotation: Any) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(repr(choice) for choice in args)
     if origin in (tuple, list):
-        return "a list of " + " / ".join(dict.fromkeys(describe(a) for a in args if a is not Ellipsis))
+        kinds = " / ".join(dict.fromkeys(describe(a) for a in args if a is not Ellipsis))
+        count = f"{len(args)}, each " if len(args) > 1 and Ellipsis not in args else ""
+        return f"a list of {count}{kinds}"
     if args:
         return " or ".join(describe(a) for a in args)
     words = {float: "a number", int: "an integer", bool: "true or false", str: "a word", type(None): "none"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -50,11 +51,16 @@ def join_tree(tensors: Mapping[str, Tensor], rest: Any) -> Any:
 def write_atomic(path: Path, data: bytes) -> None:
     """All of the file or nothing: written beside, synced, renamed."""
     beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from thetastar.layers.dropout import Dropout
 from thetastar.methods.supervised import supervised
 from thetastar.models.mlp import mlp
 from thetastar.terminal import console
+from thetastar.terminal.training import single
 
 ROWS = 3  # of the batch
 KNOWN = ("relu", "tanh", "sigmoid", "softplus")  # activations of the tape
@@ -39,7 +41,7 @@ class Recorded:
 
 def show(folder: str) -> Shown:
     """A run of an mlp: the trace on its first rows, and its gradient beside torch's and beside differences."""
-    recorded = on_tape(risk_of(star.load(folder), ROWS, exact=True))
+    recorded = on_tape(risk_of(star.load(single(Path(folder))), ROWS, exact=True))
     risk, end = recorded.risk, recorded.end
     visits = backpropagate(end)
     automatic = dict(zip(risk.move.parameters, parts_of(risk, risk.gradient()), strict=True))

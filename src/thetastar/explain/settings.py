@@ -18,11 +18,14 @@ def chosen(
     said = {name: options[0] for name, options in words.items()}
     values = {name: default for name, (default, _, _) in numbers.items()}
     known = [*words, *numbers]
+    names = [argument.partition("=")[0] for argument in arguments]
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not equals or name not in known:
             hint = f"write {name}=…" if name in known else nearest(name, known)
             raise UserError(f"{topic} with '{argument}'", f"name=value of {', '.join(known)}", hint)
+        if names.count(name) > 1:
+            raise UserError(f"{topic} with {name} {names.count(name)} times", "every setting once", "leave one out")
         if name in words:
             if value not in words[name]:
                 raise UserError(argument, f"one of {', '.join(words[name])}", nearest(value, words[name]))

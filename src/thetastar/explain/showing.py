@@ -56,18 +56,30 @@ def explain(topic: str, arguments: Sequence[str]) -> Shown:
     return module.show(list(arguments)) if inspect.signature(module.show).parameters else module.show()
 
 
-def write_figure(shown: Shown, place: Path) -> None:
-    """The drawing as SVG, PNG or a page, by the name's ending."""
-    if not shown.figure:
-        raise UserError(f"--out {place}", "an explanation with a drawing", "leave --out out")
+def check_place(place: Path | None) -> None:
+    """Refuse a place for a drawing before anything is computed."""
+    if place is None:
+        return
     if place.suffix.lower() not in FIGURES:
         raise UserError(f"--out {place}", f"a name ending in {', '.join(FIGURES)}", "choose one of them")
+    if place.is_dir() or not place.parent.is_dir():
+        got = f"--out {place} is a folder" if place.is_dir() else f"--out {place}: no folder {place.parent}"
+        raise UserError(got, "a file in a folder that exists", "choose another name")
+
+
+def write_figure(shown: Shown, place: Path) -> None:
+    """The drawing as SVG, PNG or a page, by the name's ending, which `check_place` has seen."""
+    if not shown.figure:
+        raise UserError(f"--out {place}", "an explanation with a drawing", "leave --out out")
     if place.suffix.lower() == ".png":
         import vl_convert
 
         content = vl_convert.svg_to_png(shown.figure, scale=2)
     elif place.suffix.lower() == ".html":
-        head = "<meta charset='utf-8'><meta name='color-scheme' content='light dark'>"
+        head = (
+            "<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
+            "<meta name='color-scheme' content='light dark'>"
+        )
         page = f"<!doctype html><html lang='en'>{head}<title>{escape(shown.label)}</title>{shown.figure}</html>"
         content = page.encode()
     else:

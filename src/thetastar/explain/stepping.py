@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -15,6 +16,7 @@ from thetastar.explain.showing import Shown
 from thetastar.functional.curvature import flat, write
 from thetastar.protocols import Clock
 from thetastar.terminal import console
+from thetastar.terminal.training import single
 
 EXAMPLES = 250
 
@@ -22,7 +24,7 @@ EXAMPLES = 250
 def show(folder: str, names: Sequence[str]) -> Shown:
     """How far each rule goes, how near to −g, and what it does to the loss."""
     found = rules(names)
-    risk = risk_of(star.load(folder), EXAMPLES, exact=True)
+    risk = risk_of(star.load(single(Path(folder))), EXAMPLES, exact=True)
     start, gradient, before = flat(risk.weights), risk.gradient(), risk.value()
     table = console.table("rule", "η", "‖Δθ‖ / ‖θ‖", "cos", "loss after")
     rows: list[dict[str, Any]] = []

@@ -13,6 +13,8 @@ from thetastar.terminal.options import Json, RunFolder, Target, With
 if TYPE_CHECKING:
     from thetastar.explain.showing import Shown
 
+LARGEST = 2**30  # examples of a batch
+
 app = typer.Typer(
     name="explain",
     help="See inside models, runs and the ideas of the field.\n\nExample: theta explain topic einsum 'ij,jk->ik'",
@@ -55,7 +57,7 @@ def model(
         bool | None,
         typer.Option("--formulas/--no-formulas", help="The arithmetic of each layer; default for a short file."),
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=2, help="Examples of a training batch.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, max=LARGEST, help="Examples of a training batch.")] = None,
     files: With = None,
     as_json: Json = False,
 ) -> None:
@@ -102,6 +104,7 @@ def topic(
     from thetastar.explain import showing
     from thetastar.terminal import console
 
+    showing.check_place(out)
     if name is not None:
         tell(showing.explain(name, words or []), out, as_json)
         return
@@ -126,7 +129,9 @@ def run(
     examples: Annotated[
         int | None, typer.Option(min=2, help="Of the training split at most; 500 for landscape, 2,000 for critical.")
     ] = None,
-    grid: Annotated[int, typer.Option(min=3, help="Places along each axis of a landscape.")] = 25,
+    grid: Annotated[
+        int | None, typer.Option(min=3, max=501, help="Places along each axis of a landscape; 25 by default.")
+    ] = None,
     out: Out = None,
     files: With = None,
     as_json: Json = False,
@@ -145,9 +150,11 @@ def run(
       theta explain run runs/digits-mlp-1 landscape runs/digits-cnn-1 --out both.html
       theta explain run runs/photos-vit_tiny-1 vit photo.jpg --out looks.svg
     """
+    from thetastar.explain.showing import check_place
     from thetastar.terminal import running
     from thetastar.terminal.words import include
 
     include(files or [])
+    check_place(out)
     asked = running.Asked([folder, *(others or [])], what, examples, grid)
     tell(running.explained(asked), out, as_json)

@@ -13,7 +13,7 @@ from rich.text import Text
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
 from thetastar.terminal.console import aside, print_json, show, table
-from thetastar.terminal.words import Choices, agree, split, with_answers
+from thetastar.terminal.words import Choices, agree, page_place, split, with_answers
 
 if TYPE_CHECKING:
     from thetastar.look.findings import Section
@@ -36,6 +36,8 @@ def look(words: Sequence[str], choices: Choices, out: Path | None, as_json: bool
     if others := [word for word in overrides if not word.startswith("data.")]:
         raise UserError(f"'{others[0]}'", "words that begin with data.", "looking knows data alone")
     agree(overrides, choices)
+    if out is not None:
+        page_place(out)
     if augment is not None:
         if not augment.strip():
             raise UserError(

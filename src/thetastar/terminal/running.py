@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from thetastar.explain.showing import Shown
 
 WHAT = ("landscape", "critical", "vit")
+GRID = 25  # places along each axis of a landscape
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Asked:
     places: Sequence[Path]
     what: str | None
     examples: int | None
-    grid: int
+    grid: int | None
 
 
 def explained(asked: Asked) -> Shown:
@@ -38,6 +39,8 @@ def explained(asked: Asked) -> Shown:
         return looked(asked)
     if asked.what == "critical" and len(asked.places) > 1:
         raise UserError(f"critical of {len(asked.places)} runs", "one run", "ask for one after the other")
+    if asked.what == "critical" and asked.grid is not None:
+        raise UserError("--grid with critical", "it with landscape", "leave --grid out")
     from thetastar.explain import critical, landscape
     from thetastar.hardware import choose_device
     from thetastar.star import load
@@ -50,14 +53,16 @@ def explained(asked: Asked) -> Shown:
     with Bar(aside(), asked.what, counts=False) as bar:
         if asked.what == "critical":
             return critical.show(stars[0], asked.examples, bar)
-        return landscape.show(dict(zip(named(asked.places), stars, strict=True)), asked.examples, asked.grid, bar)
+        runs = dict(zip(named(asked.places), stars, strict=True))
+        return landscape.show(runs, asked.examples, asked.grid or GRID, bar)
 
 
 def looked(asked: Asked) -> Shown:
     """A run of a Vision Transformer, and what it is shown: the last word, one image."""
     run, *images = asked.places
-    if asked.examples is not None:
-        raise UserError("--examples with vit", "a run and one image", "leave --examples out")
+    for option, value in (("--examples", asked.examples), ("--grid", asked.grid)):
+        if value is not None:
+            raise UserError(f"{option} with vit", "a run and one image", f"leave {option} out")
     if len(images) != 1:
         got = f"vit with {len(images)} images" if images else "vit without an image"
         raise UserError(got, "a run and one image", f"write theta explain run {run} vit IMAGE")

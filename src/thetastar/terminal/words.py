@@ -154,6 +154,14 @@ def with_answers(data: Any, choices: Choices) -> Any:
     return {**spec, **answers}
 
 
+def page_place(out: Path) -> None:
+    """Refuse a place for a page before anything is computed; folders on the way are made later."""
+    above = next(folder for folder in out.parents or [out] if folder.exists())
+    if not out.name or out.is_dir() or not above.is_dir():
+        got = f"--out {out}: {above} is no folder" if out.name and not out.is_dir() else f"--out {out} is a folder"
+        raise UserError(got, "the name of a page", "choose another, such as page.html")
+
+
 def recipe_file(path: Path) -> Path:
     """A recipe by path, or a shipped one by name."""
     found = recipe_files(path)

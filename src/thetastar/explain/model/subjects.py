@@ -22,6 +22,7 @@ from thetastar.functional.display import shape_of
 from thetastar.protocols import Field, Schema
 from thetastar.recipe import Recipe
 from thetastar.star import load
+from thetastar.terminal.training import single
 
 DATA = ("digits", "breast_cancer", "diabetes")  # of each kind of input and target, the first that the model takes
 LARGEST = 2**30  # entries of an example
@@ -74,11 +75,13 @@ def examined(asked: Asked) -> Found:
     """The anatomy of whatever the subject names."""
     if asked.data is not None and asked.shape:
         raise UserError("--data and --shape", "one of the two", "leave one of them out")
+    if asked.target is not None and asked.data is None:
+        raise UserError("--target without --data", "the data that have this column", "add --data DATA")
     path = Path(asked.subject)
     if asked.subject in registry.entries("models"):
         return _named(asked)
     if path.is_dir():
-        return _of_run(asked, path)
+        return _of_run(asked, single(path))
     if path.is_file():
         return _of_file(asked, path)
     if path.suffix or "/" in asked.subject:
@@ -137,9 +140,9 @@ def _guessed(model: nn.Module, path: Path) -> tuple[tuple[int, ...], str]:
     """The shape of an input that the first layer with weights takes."""
     first: Any = next((layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)), None)
     if isinstance(first, nn.Linear):
-        shape: tuple[int, ...] = (first.in_features,)
+        shape: tuple[int, ...] = (int(first.in_features),)
     elif isinstance(first, nn.Conv2d):
-        shape = (first.in_channels, 224, 224)
+        shape = (int(first.in_channels), 224, 224)
     else:
         raise UserError(f"{path.name} without a shape", "the shape of one example", "add for example --shape 3,224,224")
     return shape, f"no --shape: {','.join(map(str, shape))} is taken, which the first layer takes"

@@ -38,10 +38,14 @@ def show(arguments: list[str]) -> Shown:
         raise UserError("einsum without an expression", "an expression", "write theta explain topic einsum 'ij,jk->ik'")
     operands, output = parsed(arguments[0])
     sizes = sizes_of(operands, arguments[1:])
+    if (work := math.prod(sizes.values())) > LARGEST:
+        raise UserError(f"{work:,} products", f"at most {LARGEST:,}", "choose smaller shapes, or fewer letters")
+    largest = max(math.prod(sizes[letter] for letter in operand) for operand in operands)
+    if largest > LARGEST:
+        raise UserError(f"an operand of {largest:,} entries", f"at most {LARGEST:,}", "take fewer letters")
     tensors = [small(tuple(sizes[letter] for letter in operand)) for operand in operands]
     result = torch.einsum(",".join(operands) + "->" + output, *tensors)
     summed = [letter for letter in sizes if letter not in output]
-    work = math.prod(sizes.values())
     lines = sentences(operands, output, summed)
     parts: list[RenderableType] = [Text(line) for line in lines]
     parts.append(Text("\n" + as_loops(operands, output, summed)))
@@ -101,8 +105,6 @@ def sizes_of(operands: list[str], shapes: list[str]) -> dict[str, int]:
                 raise UserError(
                     f"'{letter}' is {sizes[letter]} and {number}", "one size a letter", "mend one of the shapes"
                 )
-    if math.prod(sizes.values()) > LARGEST:
-        raise UserError(f"{math.prod(sizes.values()):,} products", f"at most {LARGEST:,}", "choose smaller shapes")
     return sizes
 
 
