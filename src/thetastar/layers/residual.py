@@ -51,7 +51,7 @@ class Block(nn.Module, ABC):
         super().__init__()
         inner, outputs = max(planes * base_width // 64, 1) * groups, planes * self.expansion
         self.lay(inputs, inner, outputs, stride, (entry or dilation, dilation), groups)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)  # of a norm or a sum, which no gradient needs
         self.skips = shortcut != "none"
         self.downsample = downsampled(inputs, outputs, stride, shortcut, norm=not self.preactivates)
 

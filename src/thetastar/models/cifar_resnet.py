@@ -82,7 +82,7 @@ class CifarResNet(Model):
         self.conv1 = nn.Conv2d(field.shape[0], width, 3, 1, 1, bias=False)
         # blocks that begin with N and φ would only repeat the stem's
         self.bn1 = nn.Identity() if self.block.preactivates else nn.BatchNorm2d(width)
-        self.relu = nn.Identity() if self.block.preactivates else nn.ReLU()
+        self.relu = nn.Identity() if self.block.preactivates else nn.ReLU(inplace=True)
         planes, count, expansion = width * (widening or self.widened), blocks or self.published, self.block.expansion
         self.layer1 = stage(self.block, width, planes, count, shortcut=kind)
         self.layer2 = stage(self.block, planes * expansion, 2 * planes, count, stride=2, shortcut=kind)

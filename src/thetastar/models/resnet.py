@@ -83,7 +83,7 @@ class ResNet(Model):
         size, stride = (3, 1) if small else (7, 2)
         self.conv1 = nn.Conv2d(field.shape[0], width, size, stride, size // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
 
         def layer(number: int) -> nn.Sequential:
