@@ -20,6 +20,7 @@ from thetastar.report import facts, page
 from thetastar.report.comparison import answers
 from thetastar.report.cost import Point, cost
 from thetastar.report.curves import curves
+from thetastar.report.masks import masks
 from thetastar.report.page import Page, Section, section
 from thetastar.run import Run
 from thetastar.star import load
@@ -185,7 +186,8 @@ def sections(groups: Sequence[Group], split: Split, measure: str) -> list[Sectio
     if some:
         found.append(curves(some, measure, [name for name in drawn if name not in some]))
     names = [group.name for group in groups]
-    found += answers(shown(groups, split), names)
+    overlaps = masks({group.name: [run.path for run in group.runs] for group in groups}, split)
+    found += [overlaps] if overlaps else answers(shown(groups, split), names)
     points = [
         Point(group.name, n == 0, mean, None, None, group.fact("seconds"), None, None)
         for n, group in enumerate(groups)
