@@ -9,7 +9,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from typer.main import get_command
 
-from thetastar import __version__, cli
+from thetastar import __version__, cli, registry
 from thetastar.terminal import components
 
 project = "thetastar"
@@ -56,6 +56,22 @@ class Components(Directive):
             default = "required" if argument["required"] else components.plain(argument["default"])
             rows.append((argument["name"], argument["type"], default, argument["meaning"]))
         return table(rows, (2, 3, 2, 6))
+
+
+class Keys(Directive):
+    """Names of parameters beside those of the usual checkpoints, from the models' `keys`: `{keys}`."""
+
+    def run(self) -> list[nodes.Node]:
+        families: dict[tuple[tuple[str, str], ...], list[str]] = {}
+        for name in sorted(registry.entries("models")):
+            keys = getattr(registry.load("models", name), "keys", {})
+            if keys:
+                families.setdefault(tuple(sorted(keys.items())), []).append(name)
+        rows = [("models", "name here", "name in the checkpoint")]
+        for keys, names in sorted(families.items(), key=lambda family: family[1]):
+            first = (", ".join(names), *[""] * (len(keys) - 1))
+            rows += [(models, f"{ours}…", f"{theirs}…") for models, (ours, theirs) in zip(first, keys, strict=True)]
+        return [table(rows, (5, 3, 4))]
 
 
 class Options(Directive):
@@ -110,5 +126,6 @@ def as_written(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
 
 def setup(app: Any) -> None:
     app.add_directive("components", Components)
+    app.add_directive("keys", Keys)
     app.add_directive("options", Options)
     app.connect("autodoc-process-docstring", as_written)

@@ -34,7 +34,7 @@ Seconds = Annotated[float | None, typer.Option(help="Budget in seconds of traini
 
 Weights = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Begin with these instead: .safetensors, or a run's folder; see docs: weights."),
+    typer.Option(metavar="FILE", help="Begin with the weights of a .safetensors file, or of a run's folder."),
 ]
 
 # of `theta predict`
