@@ -17,6 +17,7 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".n
 HUB = "hub:"
 AUTO = "auto"  # as algorithm.lr: a range test chooses it, see `rates`
 MODELS = {"image": "cnn", "vector": "mlp", "words": "softmax", "state": "mlp"}
+NARROW = {"name": "unet", "width": 16, "norm": "batch"}  # a sixteenth of the published net's arithmetic
 MEASURES = {
     "category": ("accuracy", "nll", "ece"),
     "categories": ("jaccard", "accuracy", "f1", "micro_f1", "roc_auc", "nll"),
@@ -277,11 +278,11 @@ def _named(given: Any, default: Any) -> Any:
     return given
 
 
-def default_model(schema: Schema) -> str:
+def default_model(schema: Schema) -> str | Spec:
     if isinstance(schema.input, dict):
         return "wide_deep"
     if schema.target is not None and schema.target.kind == "mask":
-        return "unet"
+        return NARROW
     if schema.input.quantiles:
         return "tabular_mlp"
     if schema.target is not None and schema.target.kind == "number" and schema.input.kind == "words":

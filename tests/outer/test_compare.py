@@ -236,13 +236,24 @@ def test_regression_on_arrays_is_judged_by_squared_errors():
     [
         ("bars", ["softmax", "knn", "mlp", "cnn"]),
         ("plane", ["linear", "knn", "mlp", "random_forest", "gradient_boosting"]),
+        ("shapes", ["fcn_resnet50", "pspnet_resnet50", "unet"]),
     ],
 )
 def test_default_learners_suit_the_task(data, names):
     from thetastar.defaults import open_stream
     from thetastar.outer.learners import default_models
 
-    assert default_models(open_stream(data).schema) == names
+    models = default_models(open_stream(data).schema)
+    assert [model if isinstance(model, str) else model["name"] for model in models] == names
+
+
+def test_masks_are_compared_image_by_image(tmp_path):
+    """The first measure has a value for every image; the mean IoU over all pixels has none."""
+    nets = [{"name": "unet", "width": 2, "depth": 1, "skips": skips} for skips in (True, False)]
+    data = {"name": "shapes", "rows": 40, "size": 16}
+    verdict = compare(data, nets, seeds=2, out=tmp_path / "masks", budget={"steps": 4})
+    assert verdict.question.measure == "image_iou"
+    assert [len(row.per_seed) for row in verdict.ranked] == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thetastar import registry
-from thetastar.defaults import completed, data_spec, default_measures, default_model
+from thetastar.defaults import NARROW, completed, data_spec, default_measures, default_model
 from thetastar.errors import UserError
 from thetastar.outer.published import Published, about
 from thetastar.protocols import Schema, Stream
@@ -42,6 +42,9 @@ def default_models(schema: Schema) -> list[Any]:
         return [*({"name": model, "inputs": [name]} for name in schema.input), model]
     kind = schema.input.kind
     target = schema.target.kind if schema.target else None
+    if target == "mask":
+        short = {"width": 16, "blocks": [1, 1, 1, 1]}
+        return [{"name": "fcn_resnet50", **short}, {"name": "pspnet_resnet50", **short}, NARROW]
     plain = "linear" if target == "number" else "softmax"
     if kind == "image":
         edges = ["hog_linear"] if min(schema.input.shape[1:]) >= 16 else []  # smaller ones have too few to a cell
@@ -165,7 +168,8 @@ def measures_of(schema: Schema) -> list[Any]:
     found = default_measures(schema)
     if not found:
         raise UserError(f"no measures for a target of kind {schema.target.kind}", "", "name some: measures=[…]")
-    return found
+    # masks are compared image by image, which the mean IoU over all pixels does not allow
+    return sorted(found, key=lambda measure: measure != "image_iou") if schema.target.kind == "mask" else found
 
 
 def with_column(measures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -227,7 +227,7 @@ def grade(row: Row, columns: Mapping[int, Array], question: Question, binary: bo
     low, high = statistics.interval(mean, spread, question.n_test, binary) if spread else (math.nan, math.nan)
     if min(column.min() for column in columns.values()) >= 0:  # nor is its mean below 0, or above 1 where it is a share
         low = max(low, 0.0)
-    if question.measure in ("accuracy", "balanced_accuracy", "jaccard", "mean_iou", "top_k"):
+    if question.measure in ("accuracy", "balanced_accuracy", "jaccard", "image_iou", "pixel_accuracy", "top_k"):
         high = min(high, 1.0)
     if question.root:
         mean, low, high = math.sqrt(mean), math.sqrt(max(low, 0.0)), math.sqrt(high)

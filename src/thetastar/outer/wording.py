@@ -23,13 +23,15 @@ _spoken = {
     "gan": "GAN",
     "lstm": "LSTM",
     "gru": "GRU",
+    "vit": "ViT",
 }
+_spoken |= {f"resnet{depth}": f"ResNet-{depth}" for depth in (9, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152)}
 _heads = {"nll": "NLL", "ece": "ECE", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²"}
-_heads |= {"mape": "MAPE", "mean_iou": "mean IoU", "jaccard": "Jaccard"}
+_heads |= {"mape": "MAPE", "mean_iou": "mean IoU", "image_iou": "image IoU", "jaccard": "Jaccard"}
 _heads |= {"roc_auc": "ROC-AUC", "f1": "F₁", "micro_f1": "micro F₁"}
 SHARES = (
     "accuracy", "balanced_accuracy", "ece", "top_k", "precision", "recall", "f1", "micro_f1", "jaccard", "mean_iou",
-    "mape",
+    "image_iou", "pixel_accuracy", "mape",
 )  # fmt: skip
 
 
