@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from thetastar import registry
 from thetastar.errors import UserError
 from thetastar.models.unet import margins, unet
 from thetastar.protocols import Field, Schema
+from thetastar.recipe import Recipe
 
+RECIPES = Path(__file__).parents[2] / "recipes" / "vision"
 pytestmark = pytest.mark.shows("V7")
 
 
@@ -33,6 +39,16 @@ def test_published_parameter_counts(channels, classes, options, count) -> None:
     with torch.device("meta"):
         f = unet(schema(channels, classes, 64, 64), **options)
     assert sum(parameter.numel() for parameter in f.parameters()) == count
+
+
+@pytest.mark.parametrize("name", ["camvid", "camvid_reduced"])
+def test_recipes_of_road_scenes_have_the_parameters_that_they_say(name) -> None:
+    path = RECIPES / f"{name}.yaml"
+    said = re.search(r"([\d,]+) parameters", path.read_text())
+    assert said
+    with torch.device("meta"):
+        f = registry.build("models", Recipe.from_yaml(path).model, schema(3, 11, 90, 120))
+    assert sum(parameter.numel() for parameter in f.parameters()) == int(said[1].replace(",", ""))
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
