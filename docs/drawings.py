@@ -13,6 +13,7 @@ DRAWN = {
     "backprop": ("explain", "topic", "backprop"),
     "optimiser-step": ("explain", "topic", "optimiser-step"),
     "activations": ("explain", "topic", "activations"),
+    "convolution": ("explain", "topic", "convolution"),
     "attention": ("explain", "topic", "attention"),
     "landscape": ("explain", "run", "RUN", "landscape"),
 }
