@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
+from thetastar.functional.palettes import palette
 from thetastar.look.findings import Section
 from thetastar.look.sheet import sheet
-from thetastar.look.subject import Subject
+from thetastar.look.subject import Rows, Subject
 
 EACH, CLASSES, ROWS, COLUMNS = 8, 20, 8, 30
 
@@ -17,6 +22,8 @@ def examples(subject: Subject) -> Section:
     train = subject.splits["train"]
     if subject.images is None:
         return _rows(subject)
+    if subject.masks is not None:
+        return _masked(subject)
     groups: list[tuple[str, list[tuple[int, str]]]] = []
     if subject.labels is not None and subject.names:
         for code, name in enumerate(subject.names[:CLASSES]):
@@ -32,6 +39,40 @@ def examples(subject: Subject) -> Section:
         picture=sheet(subject, groups),
         alt=f"Contact sheet of {subject.title}, one line a class",
     )
+
+
+def _masked(subject: Subject) -> Section:
+    """Images above their masks."""
+    rows = subject.sample(subject.splits["train"], "examples", 2 * EACH)
+    shown, count = with_masks(subject, rows)
+    lines = [(name, [(row + first, "") for row in part]) for part in np.array_split(np.arange(len(rows)), 2)
+             for name, first in (("images", 0), ("masks", count))]  # fmt: skip
+    return Section(
+        name="Examples",
+        looked_at="images and masks of train",
+        said=(f"{len(rows)} images drawn at random from train, each above its mask; white is void.",),
+        picture=sheet(shown, [(name, tiles) for name, tiles in lines if tiles]),
+        alt=f"Contact sheet of {subject.title}, images above their masks",
+    )
+
+
+def with_masks(subject: Subject, rows: Rows) -> tuple[Subject, int]:
+    """Some rows alone, their masks behind them as further images; and how many they are."""
+    assert subject.images is not None
+    assert subject.masks is not None
+    images, masks = subject.images[torch.from_numpy(rows)], subject.masks[torch.from_numpy(rows)]
+    return replace(subject, images=torch.cat([three(images), in_colours(masks, len(subject.names))])), len(rows)
+
+
+def three(images: Tensor) -> Tensor:
+    """Bytes in three channels."""
+    images = images if images.dtype == torch.uint8 else (images.clamp(0, 1) * 255).round().byte()
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images[:, :3]
+
+
+def in_colours(masks: Tensor, classes: int) -> Tensor:
+    """(rows, height, width) classes → (rows, 3, height, width) bytes."""
+    return torch.from_numpy(palette(classes))[masks.long()].permute(0, 3, 1, 2)
 
 
 def _rows(subject: Subject) -> Section:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from thetastar.data.table import table
 from thetastar.defaults import data_spec, open_stream
 from thetastar.errors import UserError, nearest
 from thetastar.functional.keys import mix
+from thetastar.functional.masks import VOID
 from thetastar.functional.splits import split_rows
 from thetastar.look.findings import Finding
 from thetastar.protocols import Augment, Field
@@ -46,6 +48,7 @@ class Subject:
         labels: (rows,) class numbers or numbers; meaningless outside `labelled`.
         labelled: rows whose labels may be seen: those of train and valid that have one, never of test.
         names: of the classes; () for a number.
+        masks: (rows, height, width) classes of the images' pixels or None; void outside `labelled`.
         said: one line a decision.
         findings: what reading alone showed.
         augment: changes of training images that the data ask for.
@@ -62,6 +65,7 @@ class Subject:
     said: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     augment: tuple[Augment, ...] = ()
+    masks: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -69,6 +73,8 @@ class Subject:
 
     @property
     def task(self) -> str:
+        if self.masks is not None:
+            return "segmentation"
         return "no target" if self.labels is None else "classification" if self.names else "regression"
 
     @property
@@ -112,6 +118,11 @@ def subject_of(data: Any) -> Subject:
         augment=stream.augment,
     )
     targets = stream.columns.get("target")
+    if targets is not None and stream.schema.target is not None and stream.schema.target.kind == "mask":
+        found.labelled = np.sort(np.concatenate([stream.rows["train"], stream.rows["valid"]]))
+        found.target, found.names = "mask", stream.schema.target.names
+        found.masks = torch.full_like(targets, VOID)
+        found.masks[found.labelled] = targets[found.labelled]
     if targets is not None and targets.ndim == 1 and stream.schema.target is not None:
         _label(found, "class" if stream.schema.target.classes else "target", targets.numpy(), stream.schema.target)
     return found
