@@ -23,7 +23,7 @@ Padding = Literal["same", "valid"]
 
 
 class unet(Model):
-    """A contracting path, an expanding path, and copies of every grid of the one beside those of the other.
+    """U-Net: a contracting path, an expanding path, and copies of each grid of the one beside that of the other.
 
     down: (3×3 → φ) twice, then the maximum of 2×2 with twice the channels; up: 2×2 transposed to half the channels,
     beside the copy, (3×3 → φ) twice; φ = ReLU. 31,030,658 parameters from grey images to two classes.
