@@ -18,6 +18,7 @@ import importlib
 import json
 import shutil
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -27,12 +28,17 @@ from typing import Any
 
 import torch
 
+from benchmarks.tuning import opened
 from thetastar import cli
 from thetastar.data.named import located
+from thetastar.defaults import completed, open_for
 from thetastar.hardware import provenance
+from thetastar.outer.folder import load_verdict
 from thetastar.outer.published import standing
 from thetastar.outer.verdict import Row, Verdict
-from thetastar.recipe import parse_yaml
+from thetastar.recipe import Recipe, parse_yaml
+from thetastar.star import train
+from thetastar.terminal.words import recipe_file
 
 JOBS = Path(__file__).with_name("gpu.yaml")
 RESULTS = Path(__file__).with_name("results")
@@ -45,11 +51,13 @@ class OutOfTime(BaseException):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One entry of gpu.yaml: words for `theta compare`, or a module with words of its own."""
+    """One entry of gpu.yaml: words for `theta compare`, a recipe to train with several seeds, or a module."""
 
     name: str
     about: str
     compare: str = ""
+    fit: str = ""
+    seeds: int = 3
     python: str = ""
     rehearse: str = ""
     data: list[str] = field(default_factory=list[str])
@@ -78,18 +86,51 @@ def run(job: Job, options: argparse.Namespace) -> dict[str, Any] | None:
         module.main([*(job.rehearse.split() if rehearsed else ()), "--out", str(file)])
         found = {"found": json.loads(file.read_text())}
     else:
-        words = ["compare", *job.compare.split(), "--out", str(place), f"engine.device={options.device}"]
-        if rehearsed:  # of an option that is given twice the last counts
-            words += ["--steps", str(options.steps), "--trials", "0", "--seeds", "1", "data.batch_size=4"]
-        if cli.main(words):
-            return None
-        state = json.loads((place / "verdict.json").read_text())
-        verdict = Verdict.from_json({key: value for key, value in state.items() if key != "format"})
-        found = {"learners": {row.name: learner(row, verdict) for row in verdict.ranked}, **reached(job, verdict)}
-        found |= {"seeds": verdict.question.seeds, "trials": verdict.question.trials, "said": verdict.sentences()}
+        found = trained(job, place, options) if job.fit else compared(job, place, options)
+    if found is None:
+        return None
     here = {**provenance(), "command": f"python -m benchmarks.gpu {job.name}"}
     took = round(time.time() - began, 1)
     return {"name": job.name, "about": job.about, **found, "seconds_of_last_call": took, "provenance": here}
+
+
+def compared(job: Job, place: Path, options: argparse.Namespace) -> dict[str, Any] | None:
+    """A comparison, from its folder; None where no learner finished."""
+    words = ["compare", *job.compare.split(), "--out", str(place), f"engine.device={options.device}"]
+    if options.steps is not None:  # of an option that is given twice the last counts
+        words += ["--steps", str(options.steps), "--trials", "0", "--seeds", "1", "data.batch_size=4"]
+    if cli.main(words):
+        return None
+    verdict = load_verdict(place)
+    terms = {"seeds": verdict.question.seeds, "trials": verdict.question.trials, "said": verdict.sentences()}
+    if job.bar == "published":
+        bars = [(row.quality, row.published["value"]) for row in verdict.rows if row.published]
+    else:
+        bars = [(row.test.get(name), value) for row in verdict.rows for name, value in (job.bar or {}).items()]
+    return {"learners": {row.name: learner(row, verdict) for row in verdict.ranked}, **terms, **reached(job, bars)}
+
+
+def trained(job: Job, place: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """A recipe with several seeds; when all are trained, the test split of each run is opened once."""
+    recipe = Recipe.from_yaml(recipe_file(Path(job.fit))).override([f"engine.device={options.device}"])
+    seeds = range(job.seeds)
+    if options.steps is not None:
+        recipe = recipe.replace(budget={"steps": options.steps})
+        recipe, seeds = recipe.override(["data.batch_size=4", *job.rehearse.split()]), range(1)
+    stream = open_for(recipe)
+    paths = [place / f"seed-{seed}" for seed in seeds]
+    stars = [train(completed(recipe.replace(seed=seed), stream), paths[seed], stream=stream) for seed in seeds]
+    values = [{m["name"]: opened(path, m["name"]) for m in stars[0].recipe.measures} for path in paths]
+    test = {name: [value[name] for value in values] for name in values[0]}
+    bars = [(statistics.mean(test[name]), value) for name, value in (job.bar or {}).items()]
+    seconds = [star.facts["seconds"] for star in stars]
+    return {
+        "test": test,
+        "train_seconds": seconds,
+        "recipe": recipe.to_yaml(),
+        "seeds": len(paths),
+        **reached(job, bars),
+    }
 
 
 def learner(row: Row, verdict: Verdict) -> dict[str, Any]:
@@ -109,15 +150,10 @@ def learner(row: Row, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def reached(job: Job, verdict: Verdict) -> dict[str, Any]:
-    """Whether every learner is where the bar of the job is; {} where it has none."""
-    if job.bar is None:
-        return {}
-    if job.bar == "published":
-        found = [(row.quality, row.published["value"]) for row in verdict.rows if row.published]
-    else:
-        found = [(row.test.get(name), value) for row in verdict.rows for name, value in job.bar.items()]
-    return {"reached": all(ours is not None and ours >= wanted for ours, wanted in found), "bar": job.bar}
+def reached(job: Job, bars: Sequence[tuple[float | None, float]]) -> dict[str, Any]:
+    """Whether all of ours are at or above what the job must reach; {} where it has no bar."""
+    good = all(ours is not None and ours >= wanted for ours, wanted in bars)
+    return {} if job.bar is None else {"reached": good, "bar": job.bar}
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from benchmarks import gpu
 from PIL import Image
 from pyarrow import parquet
 
+from thetastar.star import load
 from thetastar.terminal.words import recipe_files
 
 ROOT = Path(__file__).parents[1]
@@ -103,6 +104,23 @@ def test_a_full_run_writes_what_its_verdict_says_and_its_bar(tmp_path: Path, mon
     assert found == json.loads((tmp_path / "out" / "gpu-small.json").read_text())
 
 
+def test_a_recipe_with_several_seeds_is_tested_once_when_all_are_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "present", lambda: True)
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("data: digits\nmodel: softmax\nbudget: {steps: 60}\n")
+    job = gpu.Job(name="small", about="digits", fit=str(recipe), seeds=2, bar={"accuracy": 0.999})
+    monkeypatch.setattr(gpu, "jobs", lambda: [job])
+    assert gpu.main(["--device", "cpu", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out" / "gpu-small.json").read_text())
+    stars = [load(tmp_path / "work" / "small" / f"seed-{seed}") for seed in range(2)]
+    assert found["test"]["accuracy"] == [star.measures["test"]["accuracy"] for star in stars]
+    assert [len(star.facts["test_openings"]) for star in stars] == [1, 1]
+    assert [star.recipe.seed for star in stars] == [0, 1]
+    assert (found["reached"], found["seeds"], len(found["train_seconds"])) == (False, 2, 2)
+
+
 def test_when_the_minutes_are_over_it_stops_and_opens_no_test_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,7 +160,7 @@ def test_the_page_of_measurements_names_every_job_that_has_no_result() -> None:
 
 def test_recipes_of_the_jobs_are_shipped() -> None:
     for job in gpu.jobs():
-        for name in re.findall(r"--recipes (\S+)", job.compare):
+        for name in [*re.findall(r"--recipes (\S+)", job.compare), *([job.fit] if job.fit else [])]:
             assert recipe_files(Path(name))
 
 
