@@ -17,7 +17,9 @@ from torch import Tensor, nn
 import thetastar as ts
 from thetastar.cli import main
 from thetastar.explain import vit
+from thetastar.explain.risk import risk_of
 from thetastar.explain.vit import stages_of
+from thetastar.functional.curvature import flat, write
 from thetastar.models.deit import deit_tiny
 from thetastar.models.vit import VisionTransformer, vit_hybrid, vit_small, vit_tiny
 from thetastar.protocols import Field, Schema
@@ -89,6 +91,20 @@ def test_numbers_of_a_run_by_hand(runs: Path, capsys: pytest.CaptureFixture[str]
     assert head["output"] == pytest.approx((shares @ np.array(head["value"])).tolist())
     assert [stage["shape"] for stage in data["stages"]] == [[4, 16], [4, 24], [5, 24], [5, 24], [10]]  # type: ignore[attr-defined, index]
     assert data["deviation"] < 1e-12  # type: ignore[operator]
+
+
+def test_curvature_of_attention(runs: Path) -> None:
+    """H v is the change of the gradient along v: the fused kernels, which cannot tell, are left aside."""
+    risk = risk_of(ts.load(runs / "looks"), 8, exact=True)
+    draws = torch.Generator().manual_seed(0)
+    way = torch.randn(risk.count, generator=draws, dtype=torch.float64)
+    here, step = flat(risk.weights), 1e-5
+    found = risk.product(way)
+    write(risk.weights, here + step * way)
+    above = risk.gradient()
+    write(risk.weights, here - step * way)
+    expected = (above - risk.gradient()) / (2 * step)
+    assert (found - expected).norm() < 1e-5 * expected.norm()
 
 
 @pytest.mark.parametrize("kind", [vit_tiny, deit_tiny, vit_hybrid])

@@ -53,7 +53,10 @@ def attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None 
 
 
 def in_plain_products() -> AbstractContextManager[object]:
-    """A block in which `attention` is made of products and sums: its fused kernels have no second derivative."""
+    """A block in which `attention` is made of products and sums.
+
+    Its fused kernels have no second derivative, and for the CPU no form that runs over a stack of nets at once.
+    """
     return sdpa_kernel(SDPBackend.MATH)
 
 

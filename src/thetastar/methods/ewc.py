@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from thetastar.functional.attention import in_plain_products
 from thetastar.functional.gathering import plain_batches
 from thetastar.functional.keys import generator
 from thetastar.functional.nested import rows_of
@@ -94,7 +95,9 @@ class ewc(Wrapper):
         for number, batch in enumerate(plain_batches(stream, "train", t)):
             batch = self.labelled(f, {key: batch[key] for key in self.reads}, t.key("fisher", number), t)
             count += rows_of(batch)
-            for name, slope in per_example(weights, batch).items():
+            with in_plain_products():
+                slopes = per_example(weights, batch)
+            for name, slope in slopes.items():
                 total[name] += slope.square().sum(0)
             if count >= self.examples:
                 break

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from thetastar import registry
 from thetastar.errors import UserError
+from thetastar.functional.attention import in_plain_products
 from thetastar.functional.moments import moments
 from thetastar.layers.ends import only_input
 from thetastar.protocols import Aux, Batch, Clock, Field, Method, Model, Move, Schema, Spec, trainable
@@ -114,7 +115,8 @@ class gan(Method):
 
     def slope(self, f: Model, x: Tensor) -> Tensor:
         """‖∇D(x)‖ per standard deviation, with a graph: (batch, …) → (batch,)."""
-        gradient = torch.func.grad(lambda inputs: self.judge(f, inputs).sum())(x)
+        with in_plain_products():
+            gradient = torch.func.grad(lambda inputs: self.judge(f, inputs).sum())(x)
         return (gradient * self.std).flatten(1).norm(dim=1)
 
     @torch.no_grad()

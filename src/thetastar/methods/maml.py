@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from thetastar.errors import UserError
+from thetastar.functional.attention import in_plain_products
 from thetastar.functional.wrapping import inner_moves, objective, uncached_casts
 from thetastar.layers.frozen import scratch
 from thetastar.methods.population import Member
@@ -77,7 +78,7 @@ class maml(Objective):
             before = functional_call(calls, weights, ("loss", query, t))[0]
             return functional_call(calls, self.adapted(calls, weights, support, t), ("loss", query, t))[0], before
 
-        with on_batch_statistics(f), uncached_casts():
+        with on_batch_statistics(f), uncached_casts(), in_plain_products():
             after, before = vmap(task, randomness="different")(batch["support"], batch["query"])
         log = {"unadapted": before.mean().detach()}
         return after.mean(), Aux(log, weight=after.new_tensor(float(len(after))))
@@ -108,7 +109,7 @@ class maml(Objective):
         def task(support: Batch, query: Batch) -> dict[str, Tensor]:
             return functional_call(calls, self.adapted(calls, weights, support, t), ("predict", query, wants, t))
 
-        with on_batch_statistics(f), uncached_casts():
+        with on_batch_statistics(f), uncached_casts(), in_plain_products():
             out = vmap(task, randomness="different")(batch["support"], batch["query"])
         return {name: value.flatten(0, 1) for name, value in out.items()}
 

@@ -13,6 +13,7 @@ from torch.nn import Parameter
 
 from thetastar import registry
 from thetastar.errors import UserError
+from thetastar.functional.attention import in_plain_products
 from thetastar.functional.keys import keyed, seeded
 from thetastar.functional.wrapping import objective, uncached_casts
 from thetastar.protocols import Aux, Batch, Clock, Method, Model, Move, Objective, Schema, Spec
@@ -125,7 +126,7 @@ class population(Objective):
 
         # carry keeps the examples in front, as micro-batches and processes are concatenated there: (batch, K, …)
         every = vmap(alone, out_dims=(0, 0, 1, 0), randomness="different")
-        with uncached_casts():
+        with uncached_casts(), in_plain_products():
             values, log, carry, weight = every(self.tensors(), self.keys(t))
         log = {name: column.mean() for name, column in log.items()} | {"mean_loss": values.detach().mean()}
         return values.sum(), Aux(log, carry, weight["weight"].mean() if weight else None)
@@ -151,7 +152,7 @@ class population(Objective):
         def alone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             return functional_call(self.members, tensors, ("predict", batch, asked, t))
 
-        with uncached_casts():
+        with uncached_casts(), in_plain_products():
             said = vmap(alone, out_dims=1, randomness="different")(self.tensors())
         out = mixture(said.get("probabilities", said["prediction"]), self.kind)
         if "features" in wants:
