@@ -19,22 +19,27 @@ ACROSS = {"step": "training step", "seconds": "seconds of training"}
 
 def losses(found: Mapping[str, Sequence[Losses]]) -> Section:
     """Two charts of the same losses; the learner that ends lowest is in colour."""
-    lines = {wording.spoken(name): mean(seeds) for name, seeds in found.items()}
-    lines = dict(sorted(lines.items(), key=lambda item: item[1][-1]["loss"]))
-    ends = ", ".join(f"{name} ends at {rows[-1]['loss']:.3g}" for name, rows in lines.items())
+    drawn = lines(found)
+    ends = ", ".join(f"{name} ends at {rows[-1]['loss']:.3g}" for name, rows in drawn.items())
     panels = [
-        {"name": title, "drawing": responsive(lambda width, by=by: chart(lines, by, width), f"{title}: {ends}")}
+        {"name": title, "drawing": responsive(lambda width, by=by: chart(drawn, by, width), f"{title}: {ends}")}
         for by, title in (("step", "Training loss against steps"), ("seconds", "Training loss against seconds"))
     ]
-    aim = float(np.median([rows[-1]["loss"] for rows in lines.values()]))
+    aim = float(np.median([rows[-1]["loss"] for rows in drawn.values()]))
     return section(
         "losses",
         "Training loss",
         panels=panels,
         seeds=max(len(seeds) for seeds in found.values()),
         aim=wording.figure(aim, 3),
-        reached=[(name, reaching(rows, aim)) for name, rows in lines.items()],
+        reached=[(name, reaching(rows, aim)) for name, rows in drawn.items()],
     )
+
+
+def lines(found: Mapping[str, Sequence[Losses]]) -> dict[str, list[dict[str, float]]]:
+    """Mean losses by the learner's name as it is said, the one that ends lowest first."""
+    means = {wording.spoken(name): mean(seeds) for name, seeds in found.items()}
+    return dict(sorted(means.items(), key=lambda item: item[1][-1]["loss"]))
 
 
 def reaching(rows: Sequence[Mapping[str, float]], aim: float) -> tuple[str, str]:
