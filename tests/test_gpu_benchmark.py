@@ -45,6 +45,13 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for part in trains:
             shard(place / name / f"{part}.parquet", shape, 60)
         shard(place / name / ("valid.parquet" if name == "tiny-imagenet" else "test.parquet"), shape, 20)
+    (place / "camvid").mkdir()
+    (place / "camvid" / "classes.txt").write_text("\n".join(f"class{i}" for i in range(11)) + "\nvoid\n")
+    random = np.random.default_rng(0)
+    for split in ("train", "valid", "test"):
+        images = [encoded(random.integers(0, 256, (24, 32, 3), dtype=np.uint8)) for _ in range(8)]
+        masks = [encoded(random.integers(0, 12, (24, 32), dtype=np.uint8)) for _ in range(8)]
+        parquet.write_table(pa.table({"image": images, "mask": masks}), place / "camvid" / f"{split}.parquet")
     return place
 
 
