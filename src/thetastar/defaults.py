@@ -10,11 +10,16 @@ from typing import Any
 
 from thetastar import registry
 from thetastar.errors import UserError, nearest
+from thetastar.hardware import free_memory
 from thetastar.protocols import Schema, Spec, Stream
 from thetastar.recipe import Budget, Engine, Recipe, part
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson", ".json")
 HUB = "hub:"
+STREAMED = "streamed"  # the stream that reads from disk
+FROM_DISK = "they are read from disk in pieces (data.name=resident data.source=PATH holds them in memory)"
+ROOM = 0.5  # share of the free memory that data may take
+PLAIN = {"name", "path", "target", "label", "title"}  # keys of a spec that both ways of reading understand
 AUTO = "auto"  # as algorithm.lr: a range test chooses it, see `rates`
 MODELS = {"image": "cnn", "vector": "mlp", "words": "softmax", "state": "mlp"}
 NARROW = {"name": "unet", "width": 16, "norm": "batch"}  # a sixteenth of the published net's arithmetic
@@ -28,8 +33,11 @@ MEASURES = {
 
 def open_stream(data: Any, around: Mapping[str, Any] | None = None) -> Stream:
     """The stream of a data spec, put into the stream `around` where it is a source; complete in `stream.spec`."""
-    stream: Stream = registry.build("data", data_spec(data, around), where="data")
+    spec = data_spec(data, around)
+    stream: Stream = registry.build("data", spec, where="data")
     name = data if isinstance(data, str) else data.get("name") if isinstance(data, Mapping) else None
+    if spec["name"] == STREAMED != name:
+        stream.said.insert(0, f"decoded, the data would take over half of the memory that is free: {FROM_DISK}")
     if isinstance(name, str) and name.replace("-", "_") in registry.entries("data") and Path(name).exists():
         stream.said.insert(0, f"'{name}' is the data set of that name; for the file or folder here write ./{name}")
     return stream
@@ -66,6 +74,8 @@ def data_spec(data: Any, around: Mapping[str, Any] | None = None) -> Spec:
         around: the stream that a source is put into; `resident` by default.
     """
     spec = _resolved(data, "data")
+    if (around or {}).get("name", "resident") == "resident":
+        spec = _within_memory(spec)
     component = registry.load("data", spec["name"])
     if _is_stream(component):
         if isinstance(spec.get("source"), str | Path | Mapping):
@@ -85,6 +95,20 @@ def data_spec(data: Any, around: Mapping[str, Any] | None = None) -> Spec:
             raise UserError(f"data.{key}: {spec['name']} has no argument '{key}'", "", nearest(key, [*inner, *outer]))
     source = {key: value for key, value in spec.items() if key == "name" or key in inner}
     return {**base, "source": source, **{key: spec[key] for key in spec if key != "name" and key not in inner}}
+
+
+def _within_memory(spec: Spec) -> Spec:
+    """The spec of a Parquet file, read as a stream where its rows would take most of the memory that is free."""
+    target = spec.get("target", spec.get("label", "label"))
+    path = spec.get("path")
+    if spec["name"] not in ("parquet_images", "table") or not isinstance(path, str) or set(spec) - PLAIN:
+        return spec
+    if not (path.lower().endswith((".parquet", ".pq")) or Path(path).is_dir()):
+        return spec
+    size = registry.load("data", STREAMED).whole(path, target)  # type: ignore[attr-defined]
+    if size is None or size <= ROOM * free_memory():
+        return spec
+    return {"name": STREAMED, "path": path, "target": target}
 
 
 def _is_stream(component: Any) -> bool:

@@ -17,6 +17,12 @@ from torch import nn
 from thetastar.errors import UserError
 from thetastar.protocols import Program
 
+GROUP = Path("/sys/fs/cgroup")
+CGROUPS = (  # limit and use of memory, in the second version and the first
+    (GROUP / "memory.max", GROUP / "memory.current"),
+    (GROUP / "memory/memory.limit_in_bytes", GROUP / "memory/memory.usage_in_bytes"),
+)
+
 
 def choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
@@ -99,6 +105,26 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the machine has left, its control group, its own limit."""
+    import resource
+
+    free = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    if (info := Path("/proc/meminfo")).exists():
+        known = dict(line.split(":") for line in info.read_text().splitlines())
+        free = [1024 * int(known["MemAvailable"].split()[0])]
+    for limit, used in CGROUPS:
+        if limit.exists() and used.exists() and (bound := limit.read_text().strip()).isdigit():
+            free.append(int(bound) - int(used.read_text()))
+    if (own := Path("/proc/self/statm")).exists():
+        taken = [int(pages) * os.sysconf("SC_PAGE_SIZE") for pages in own.read_text().split()]
+        for which, place in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5)):
+            bound = resource.getrlimit(which)[0]
+            if bound != resource.RLIM_INFINITY:
+                free.append(bound - taken[place])
+    return max(min(free), 0)
 
 
 def peak_memory() -> int:

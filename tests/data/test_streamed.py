@@ -16,10 +16,12 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
-from thetastar import equation
+from thetastar import defaults, equation
 from thetastar.data.prepare.ahead import ahead
 from thetastar.data.streamed import streamed
+from thetastar.defaults import open_stream
 from thetastar.errors import UserError
+from thetastar.hardware import free_memory
 from thetastar.protocols import Batch, Clock
 from thetastar.recipe import Recipe
 from thetastar.run import Run
@@ -54,8 +56,10 @@ def numbers(tmp_path: Path) -> Path:
     x = random.normal(size=(1000, 2)).astype(np.float32)
     label = np.where(x.sum(1) > 0, "high", "low")
     entry = pa.table({"a": x[:, 0], "b": x[:, 1], "side": label})
-    parquet.write_table(entry, tmp_path / "points.parquet", 64)
-    return tmp_path / "points.parquet"
+    place = tmp_path / "numbers"
+    place.mkdir()
+    parquet.write_table(entry, place / "points.parquet", 64)
+    return place / "points.parquet"
 
 
 def taken(stream: streamed, split: str = "train", epoch: int = 0, skip: int = 0, seed: int = 0) -> list[Batch]:
@@ -181,6 +185,26 @@ def test_memory_is_flat_as_data_grow(tmp_path: Path) -> None:
         whole = 8 * times * 4096 * 64 * 4
     assert whole > 96 * 2**20  # the last one could not be held
     assert peaks[2] < 1.15 * peaks[0]
+
+
+def test_chosen_where_memory_is_short(pictures: Path, numbers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """90 images of 6×6×3 bytes; 1,000 rows of two numbers as a table and as floats."""
+    assert streamed.whole(str(pictures), "label") == 90 * 108
+    assert streamed.whole(str(numbers), "side") == 1000 * 2 * 12
+    table = {"name": str(numbers), "target": "side"}
+    for given, room in ((str(pictures), 2 * 90 * 108), (table, 2 * 24_000)):
+        monkeypatch.setattr(defaults, "free_memory", lambda room=room: room)
+        assert open_stream(given).spec["name"] == "resident"  # type: ignore[attr-defined]
+        monkeypatch.setattr(defaults, "free_memory", lambda room=room: room - 1)
+        stream = open_stream(given)
+        assert stream.spec["name"] == "streamed"  # type: ignore[attr-defined]
+        assert "read from disk in pieces" in stream.said[0]
+        again = open_stream(stream.spec)  # type: ignore[attr-defined]
+        assert "read from disk in pieces" not in again.said[0]
+    held = open_stream({"name": "resident", "source": str(pictures)})
+    assert held.spec["name"] == "resident"  # type: ignore[attr-defined]
+    monkeypatch.undo()
+    assert 0 < free_memory() < 1 << 45
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +80,7 @@ class streamed(Stream):
         self.buffer, self.drop_last, self.augment = buffer, drop_last, augment
         self.device = torch.device("cpu")
         schema = opened(self.shards.files[0]).schema_arrow
-        pictures = [f.name for f in schema if f.type.num_fields and f.type.get_field_index("bytes") >= 0]
+        pictures = _pictures(schema)
         self.targets = Targets(self.shards, target, class_names(schema.metadata or {}, target), title)
         self.contents: Contents = (
             Images(self.shards, pictures[0], size, title) if pictures else Numbers(schema, target, title)
@@ -102,6 +103,27 @@ class streamed(Stream):
             *self.contents.said,
             f"{counts} examples ({drawn})",
         ]
+
+    @classmethod
+    def whole(cls, path: str, target: str) -> int | None:
+        """Bytes that all rows would take in memory at once; None for what is not read as a stream.
+
+        Numbers as a table and as a tensor beside it, images decoded, of the size of the first.
+        """
+        where = Path(path).expanduser()
+        files = sorted(where.glob("*.parquet")) if where.is_dir() else [where]
+        try:
+            metas = [opened(file).metadata for file in files]
+            schema = opened(files[0]).schema_arrow
+            rows = sum(meta.num_rows for meta in metas)
+            if target not in schema.names or not rows:
+                return None
+            if pictures := _pictures(schema):
+                images = Images(Shards(where, 0.0, 0.0, 0), pictures[0], None, where.stem)
+                return rows * math.prod(images.shape)
+            return rows * len(Numbers(schema, target, where.stem).columns) * (8 + 4)
+        except UserError:  # whoever reads it whole says what is wrong with it
+            return None
 
     def _moments(self, seed: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Of the first training rows of an order that the seed draws."""
@@ -181,6 +203,11 @@ class streamed(Stream):
                 if split == "train":
                     batch["input"] = augmented(batch["input"], self.augment, t.seed, "augment", t.epoch, number)
                 yield batch
+
+
+def _pictures(schema: Any) -> list[str]:
+    """Columns of compressed images."""
+    return [f.name for f in schema if f.type.num_fields and f.type.get_field_index("bytes") >= 0]
 
 
 @dataclass(frozen=True)
