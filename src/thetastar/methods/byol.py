@@ -11,7 +11,7 @@ from torch import Tensor
 from thetastar.functional.collapse import spread
 from thetastar.functional.contrast import cosine_distance, two_views
 from thetastar.layers.frozen import Frozen
-from thetastar.layers.projection import projector
+from thetastar.layers.projection import features_of, projector
 from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
 from thetastar.registry import BelowOne, Count
 
@@ -56,7 +56,7 @@ class byol(Objective):
 
     def attach(self, f: Model, schema: Schema) -> None:
         f.head.requires_grad_(False)  # what is learnt are features
-        self.projector = projector(f.width, self.hidden, self.outputs, norm=True)
+        self.projector = projector(features_of(f, schema, "byol"), self.hidden, self.outputs, norm=True)
         self.predictor = projector(self.outputs, self.hidden, self.outputs, norm=True)
         self.target = Frozen(f, batch_statistics=True)
         self.target_projector = Frozen(self.projector, batch_statistics=True)

@@ -13,7 +13,7 @@ from thetastar.functional.collapse import spread
 from thetastar.functional.contrast import info_nce, two_views
 from thetastar.functional.losses import full
 from thetastar.layers.frozen import Frozen
-from thetastar.layers.projection import projector
+from thetastar.layers.projection import features_of, projector
 from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
 from thetastar.registry import BelowOne, Count, Positive
 
@@ -70,7 +70,7 @@ class moco(Objective):
 
     def attach(self, f: Model, schema: Schema) -> None:
         f.head.requires_grad_(False)  # what is learnt are features
-        self.projector = projector(f.width, self.hidden, self.outputs, norm=False)
+        self.projector = projector(features_of(f, schema, "moco"), self.hidden, self.outputs, norm=False)
         # The key encoder normalises by running moments (Cai et al. 2021, Exponential moving average normalization):
         # with those of the batch, a query could recognise its key by what the batch has in common.
         self.key_encoder, self.key_projector = Frozen(f), Frozen(self.projector)
