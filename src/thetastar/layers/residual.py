@@ -63,7 +63,7 @@ class Block(nn.Module, ABC):
         """s + F(x); `before` is what a change of shape starts from, x itself or its activation."""
         if not self.skips:
             return out
-        return out + (x if self.downsample is None else self.downsample(before))
+        return out.add_(x if self.downsample is None else self.downsample(before))  # no gradient needs F(x)
 
 
 class BasicBlock(Block):
