@@ -60,12 +60,16 @@ class Aux:
         carry: per-example tensors for `Method.observe`, concatenated over micro-batches and ranks.
         weight: the denominator of the loss (masked or weighted means); None means the number of examples.
         finite: set by the algorithm: whether the step was taken.
+        each: losses of stacked members, (members,); their sum is the loss.
+        allowed: set by the algorithm: which of them could step, (members,).
     """
 
     log: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     carry: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     weight: Tensor | None = None
     finite: Tensor | None = None
+    each: Tensor | None = None
+    allowed: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Move:
     """One kind of step: `name` is the method's loss, taken on every `every`-th step over exactly these parameters.
 
     `stacked` parameters hold independent members along their first axis: shapes and norms are then those of one member.
+    `own` are arguments of the algorithm that each member has for itself, (members,); `active` is 0 for one that rests.
     """
 
     name: str
@@ -80,6 +85,8 @@ class Move:
     every: int = 1
     scale: float = 1.0
     stacked: bool = False
+    own: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    active: Tensor | None = None
 
 
 @dataclass(frozen=True)

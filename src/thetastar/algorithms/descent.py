@@ -5,19 +5,23 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from thetastar import registry
 from thetastar.errors import UserError
 from thetastar.functional.gradients import clip, finite, follow, gradients, shrink, window_gradient
+from thetastar.functional.members import beside, decay, finite_each, left_out, step_by_shares
 from thetastar.functional.sharding import is_sharded, like
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Move, Schedule
 from thetastar.registry import BelowOne, NonNegative, Positive
 
 __all__: list[str] = []
+
+OWN = ("lr", "weight_decay", "l1", "clip", "clip_value")  # what each member of a population can have for itself
 
 
 @dataclass
@@ -81,6 +85,7 @@ class Descent(Algorithm):
     l1: NonNegative = 0.0
     ema: BelowOne | None = None
     swa: BelowOne | None = None
+    decoupled: ClassVar[bool] = False  # weight decay acts on the weights themselves, not through the gradient
 
     def __post_init__(self) -> None:
         if self.ema is not None and self.swa is not None:
@@ -98,6 +103,8 @@ class Descent(Algorithm):
         """The parameters of a move, apart by what the rule does to them; each group knows its parameters' names."""
         decayed, plain = self.parted(move)
         groups: list[dict[str, Any]] = [{"params": list(decayed.values())}] if decayed else []
+        if groups and "weight_decay" in move.own:
+            groups[0]["weight_decay"] = 0.0  # each member's own is done beside the rule
         if plain:
             groups.append({"params": list(plain.values()), "weight_decay": 0.0})
         return groups
@@ -108,6 +115,8 @@ class Descent(Algorithm):
         return decayed, {n: p for n, p in move.parameters.items() if n not in decayed}
 
     def init(self, move: Move) -> Descending:
+        for name, values in move.own.items():
+            self._check_own(name, values)
         sharded = any(map(is_sharded, move.parameters.values()))
         optimiser = self.optimiser(self.groups(move), None if sharded else True)
         kept = self.ema is not None or self.swa is not None
@@ -115,7 +124,8 @@ class Descent(Algorithm):
         return Descending(optimiser, list(move.parameters.values()), list(self.parted(move)[0].values()), average)
 
     def update(self, move: Move, loss: Loss, window: Sequence[Batch], state: Descending, t: Clock) -> Aux:
-        rate = self.lr * move.scale * self._factor(state, t)
+        peak = float(move.own["lr"].max()) if "lr" in move.own else self.lr
+        rate = peak * move.scale * self._factor(state, t)
         for group in state.optimiser.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
         for parameter in state.parameters:
@@ -126,20 +136,62 @@ class Descent(Algorithm):
             assert aux.weight is not None
             for grad in grads:
                 grad.div_(aux.weight)
-        aux.finite = finite(aux.log["loss"], grads)
-        if self.clip is not None:
-            aux.log["gradient_norm"] = clip(grads, self.clip, move.stacked)
-        if self.clip_value is not None:
+        share = aux.finite = self._finite(move, aux, grads)
+        if (limit := move.own.get("clip", self.clip)) is not None:
+            aux.log["gradient_norm"] = clip(grads, limit, move.stacked)
+        if (limit := move.own.get("clip_value", self.clip_value)) is not None:
             for grad in grads:
-                grad.clamp_(-self.clip_value, self.clip_value)
-        self._step(state.optimiser, aux.finite)
-        if self.l1:
-            shrink(state.decayed, rate * self.l1 * aux.finite)
+                bound: Any = beside(limit, grad) if isinstance(limit, Tensor) else limit
+                grad.clamp_(-bound, bound)
+        if move.stacked:
+            share = self._step_members(move, aux, state, rate)
+        else:
+            self._step(state.optimiser, aux.finite)
+        if "l1" in move.own or self.l1:
+            shrink(state.decayed, rate * move.own.get("l1", self.l1) * share)
         if state.average:
             self._average(state, t)
         if self.schedule and self.schedule.listens:
             state.heard.hear(aux.log["loss"], t.epoch)
         return aux
+
+    def _finite(self, move: Move, aux: Aux, grads: Sequence[Tensor]) -> Tensor:
+        """Whether the step may be taken, of a stack by any member; the gradients of those that may not become 0."""
+        if not move.stacked:
+            return finite(aux.log["loss"], grads)
+        assert aux.each is not None
+        aux.allowed = finite_each(aux.each, grads)
+        if aux.allowed.is_cuda or not bool(aux.allowed.all()):
+            left_out(grads, aux.allowed)
+        return aux.allowed.any()
+
+    def _step_members(self, move: Move, aux: Aux, state: Descending, rate: float) -> Tensor:
+        """The step that each member takes by its own rate and decay; its size as a share of the largest."""
+        assert aux.allowed is not None
+        allowed = aux.allowed if move.active is None else aux.allowed & move.active
+        share = allowed.double()
+        if "lr" in move.own:
+            share = share * (move.own["lr"] / move.own["lr"].max())
+        alike = not share.is_cuda and bool((share == 1).all())
+        if not alike and not share.is_cuda and not bool(allowed.any()):
+            return share
+        before = {} if alike else {parameter: parameter.detach().clone() for parameter in state.parameters}
+        if "weight_decay" in move.own:
+            decay(state.decayed, move.own["weight_decay"], rate if self.decoupled else None)
+        if alike:
+            state.optimiser.step()
+        else:
+            step_by_shares(state.optimiser, before, share)
+        return share
+
+    def _check_own(self, name: str, values: Tensor) -> None:
+        """Refuse what members cannot have for themselves."""
+        rule, known = type(self).__name__, registry.arguments(type(self))
+        if name not in known or name not in OWN:
+            names = ", ".join(own for own in OWN if own in known)
+            raise UserError(f"{rule} with {name} that varies in a population", names, "leave it out of method.vary")
+        for value in values.tolist():
+            registry.check(known[name].annotation, value, f"method.vary.algorithm.{name}")
 
     def _factor(self, state: Descending, t: Clock) -> float:
         if not self.schedule:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from thetastar.functional.members import beside, rows
 from thetastar.functional.nested import rows_of
 from thetastar.functional.sharding import is_sharded, whole
 from thetastar.protocols import Aux, Batch, Loss
@@ -35,7 +36,8 @@ def window_gradient(loss: Loss, window: Sequence[Batch]) -> Aux:
     log = {key: (torch.stack([aux.log[key].float() for aux in parts]) * share).sum() for key in parts[0].log}
     log["loss"] = (torch.stack(values) * share).sum()
     carry = {key: torch.cat([aux.carry[key] for aux in parts]) for key in parts[0].carry}
-    return Aux(log, carry, weight.sum())
+    each = [aux.each for aux in parts if aux.each is not None]
+    return Aux(log, carry, weight.sum(), each=(torch.stack(each) * share[:, None]).sum(0) if each else None)
 
 
 @torch.no_grad()
@@ -56,7 +58,7 @@ def norm(tensors: Sequence[Tensor]) -> Tensor:
     return torch.linalg.vector_norm(torch.stack([whole(part) for part in norms]))
 
 
-def clip(tensors: Sequence[Tensor], limit: float, stacked: bool = False) -> Tensor:
+def clip(tensors: Sequence[Tensor], limit: float | Tensor, stacked: bool = False) -> Tensor:
     """g ← g · min(1, limit / ‖g‖₂) in place, each member of a stack by its own norm; the (largest) norm before."""
     if not stacked:
         size = norm(tensors)
@@ -64,18 +66,19 @@ def clip(tensors: Sequence[Tensor], limit: float, stacked: bool = False) -> Tens
         for tensor in tensors:
             tensor.mul_(factor)
         return size
-    each = torch.stack([tensor.flatten(1).norm(dim=1) for tensor in tensors]).norm(dim=0)  # (members,)
+    each = torch.stack([rows(tensor).norm(dim=1) for tensor in tensors]).norm(dim=0)  # (members,)
     factor = (limit / (each + 1e-6)).clamp(max=1.0)
     for tensor in tensors:
-        tensor.mul_(factor.view(-1, *[1] * (tensor.ndim - 1)))
+        tensor.mul_(beside(factor, tensor))
     return whole(each.max())
 
 
 @torch.no_grad()
 def shrink(tensors: Sequence[Tensor], threshold: Tensor) -> None:
-    """θ ← sign(θ) max(|θ| − τ, 0) in place: the proximal step of τ ‖θ‖₁."""
+    """θ ← sign(θ) max(|θ| − τ, 0) in place: the proximal step of τ ‖θ‖₁; of a stack with one τ a member."""
     for tensor in tensors:
-        tensor.copy_(tensor.sign() * (tensor.abs() - threshold).clamp_min(0))
+        own = beside(threshold, tensor) if threshold.ndim else threshold
+        tensor.copy_(tensor.sign() * (tensor.abs() - own).clamp_min(0))
 
 
 def finite(loss: Tensor, grads: Sequence[Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -76,20 +77,27 @@ class keyed:
         self.key, self.count = key, 0
 
     def __enter__(self) -> None:
-        _scopes.append(self)
+        _scopes.stack.append(self)
 
     def __exit__(self, *_: object) -> None:
-        _scopes.pop()
+        _scopes.stack.pop()
 
 
-_scopes: list[keyed] = []
+class _Scopes(threading.local):
+    """The blocks that a thread is in."""
+
+    def __init__(self) -> None:
+        self.stack: list[keyed] = []
+
+
+_scopes = _Scopes()
 
 
 def next_key(device: torch.device) -> Tensor:
     """The next sub-key of the current scope; outside any scope, one drawn from the default generator."""
-    if not _scopes:
+    if not _scopes.stack:
         return torch.randint(_MASK, (), device=device)
-    scope = _scopes[-1]
+    scope = _scopes.stack[-1]
     scope.count += 1
     step = ((scope.count * _GOLDEN + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)  # wrapped to 64 bits, as tensors do
     key = scope.key if isinstance(scope.key, Tensor) else torch.tensor(scope.key)

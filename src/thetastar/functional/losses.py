@@ -21,13 +21,17 @@ def full(x: Tensor) -> Tensor:
 # --- classes and labels, from logits ------------------------------------------------------------
 
 
-def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0.0, reduction: str = "none") -> Tensor:
+def cross_entropy(logits: Tensor, target: Tensor, smoothing: float | Tensor = 0.0, reduction: str = "none") -> Tensor:
     """−Σ_j y_j log softmax(z)_j, with y ← (1 − s) y + s / classes; its gradient in z is softmax(z) − y.
 
     `reduction` "mean" averages over the batch in the same kernel.
     """
     logits = full(logits)
     target = target if target.ndim == 1 else target.to(logits.dtype)
+    if isinstance(smoothing, Tensor):  # that of a member of a population
+        hard = F.cross_entropy(logits, target, reduction=reduction)
+        even = -torch.log_softmax(logits, -1).mean(-1)
+        return (1 - smoothing) * hard + smoothing * (even.mean() if reduction == "mean" else even)
     return F.cross_entropy(logits, target, label_smoothing=smoothing, reduction=reduction)
 
 

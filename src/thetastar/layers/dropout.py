@@ -18,12 +18,14 @@ class Dropout(nn.Module):
         p: share of units dropped, in [0, 1).
     """
 
+    p: float | Tensor  # a tensor where members of a population differ in it
+
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.p = float(p)
 
     def forward(self, h: Tensor) -> Tensor:
-        if not self.training or self.p == 0.0:
+        if not self.training or (isinstance(self.p, float) and self.p == 0):
             return h
         mask = uniform(next_key(h.device), h.shape, h.device) >= self.p
         return h * mask.to(h.dtype) * (1.0 / (1.0 - self.p))
@@ -43,12 +45,14 @@ class StochasticDepth(nn.Module):
     Shapes: (batch, …) → (batch, …).
     """
 
+    p: float | Tensor
+
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.p = float(p)
 
     def forward(self, h: Tensor) -> Tensor:
-        if not self.training or self.p == 0.0:
+        if not self.training or (isinstance(self.p, float) and self.p == 0):
             return h
         mask = uniform(next_key(h.device), h.shape[:1], h.device) >= self.p
         return h * (mask.to(h.dtype) * (1.0 / (1.0 - self.p))).view(-1, *[1] * (h.ndim - 1))

@@ -11,9 +11,9 @@ from torch.func import functional_call, grad, vmap
 
 from thetastar.errors import UserError
 from thetastar.functional.attention import in_plain_products
+from thetastar.functional.stacking import Member
 from thetastar.functional.wrapping import inner_moves, objective, uncached_casts
 from thetastar.layers.frozen import scratch
-from thetastar.methods.population import Member
 from thetastar.protocols import Aux, Batch, Clock, Method, Model, Move, Objective, Schema
 from thetastar.registry import Count, Positive
 

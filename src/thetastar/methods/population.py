@@ -4,49 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
-from torch.nn import Parameter
+from torch import Tensor
+from torch.func import functional_call
 
 from thetastar import registry
 from thetastar.errors import UserError
-from thetastar.functional.attention import in_plain_products
+from thetastar.functional.executing import Ready, Said, at_once, by_turns
 from thetastar.functional.keys import keyed, seeded
-from thetastar.functional.wrapping import objective, uncached_casts
+from thetastar.functional.stacking import (
+    Member,
+    Place,
+    Tensors,
+    counted,
+    differing,
+    holding,
+    stacked,
+    stacks_of,
+    varied,
+)
+from thetastar.functional.wrapping import objective
 from thetastar.protocols import Aux, Batch, Clock, Method, Model, Move, Objective, Schema, Spec
 from thetastar.registry import Count, Whole
 
 __all__ = ["population"]
 
-COUNTER = "num_batches_tracked"  # the one buffer that members share: they see the same batches
-Said = tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]
-
-
-class Member(nn.Module):
-    """f and its method, called by the name of a function of the method."""
-
-    def __init__(self, f: Model, method: Method) -> None:
-        super().__init__()
-        self.f, self.method = f, method
-
-    def forward(self, function: str, *arguments: Any) -> Any:
-        return getattr(self.method, function)(self.f, *arguments)
+Mode = Literal["stacked", "in_turn", "threads"]
+WORDS = {"stacked": "all in one call", "in_turn": "one after the other", "threads": "in threads"}
 
 
 class population(Objective):
     """L(θ₁, …, θ_K) = Σ_k L_k(θ_k): K members of one recipe at once, each with the gradient that it would have alone.
 
-    Members differ in their seed: initial weights and dropout masks of member k are those of a lone run with seed s_k.
-    The order of the batches is the run's, and a step that one member cannot take is taken by none. Predictions are the
+    Member k is what a run alone with seed s_k, and with its values of `vary`, would train on the same batches: initial
+    weights, dropout masks, rate, penalties and clipping are its own. Who cannot take a step, or rests, stays as it is
+    while the others go on. Batches may hold a part for each member (see the stream `resampled`). Predictions are the
     mixture p(y | x) = 1/K Σ_k p_k(y | x), for numbers the mean. f itself gets the first member's weights at the end.
 
     Args:
         inner: the method of every member; it must have one loss and learn by gradient steps alone.
-        members: K ≥ 1.
+        members: K ≥ 1; null is as many as there are seeds or values to vary, else 4.
         seeds: s_1, …, s_K; null draws them from the run's seed.
+        vary: {place in the recipe of one member: its K values}, such as {algorithm.lr: [0.1, 0.01], model.dropout: [0,
+            0.5]}; "method." is the inner method. Of the algorithm lr, weight_decay, l1, clip and clip_value; of model
+            and method numbers that enter the loss by arithmetic alone.
+        execution: all members in one stacked call, one after the other, or in threads; auto takes the fastest on the
+            first batch. They agree but for rounding, so name one where a run shall be repeated to the same bits.
 
     Shapes: the prediction "members" is (batch, K, …): probabilities for categories, values for numbers.
 
@@ -54,18 +59,19 @@ class population(Objective):
     deep ensembles.
     """
 
+    active: Tensor  # who has not come to rest
+    own: Tensor  # (arguments of the algorithm that vary, members)
+
     def __init__(
         self,
         *,
         inner: Method = "supervised",  # type: ignore[assignment]
-        members: Count = 4,
+        members: Count | None = None,
         seeds: tuple[Whole, ...] | None = None,
+        vary: dict[str, list[float]] | None = None,
+        execution: Literal["auto", "stacked", "in_turn", "threads"] = "auto",
     ) -> None:
         super().__init__()
-        if seeds is not None and len(seeds) != members:
-            raise UserError(
-                f"population: {len(seeds)} seeds for {members} members", "one seed a member", "set members or seeds"
-            )
         inner = objective(inner, "population")
         if type(inner).consolidate is not Method.consolidate:
             name = type(inner).__name__
@@ -73,17 +79,19 @@ class population(Objective):
                 f"population of {name}, which learns after the last step", "gradient steps alone", f"train {name} alone"
             )
         self.inner_spec: Spec = inner.spec  # type: ignore[assignment]
-        self.count, self.seeds = members, tuple(seeds or ())
+        self.vary, self.seeds = vary or {}, tuple(seeds or ())
+        self.count = counted(members, seeds, self.vary)
+        self.execution: str = execution
+        self.mode: str = "stacked" if execution == "auto" else execution
         self.reads, self.kinds, self.couples = inner.reads, inner.kinds, inner.couples
         self.observes = type(inner).observe is not Method.observe
+        self.copies: list[Member] = []
+        self.before: Tensors = {}
 
     @classmethod
     def example(cls) -> dict[str, Any]:
-        return {
-            "data": "bars",
-            "model": {"name": "mlp", "widths": [16]},
-            "method": {"name": "population", "members": 3},
-        }
+        method = {"name": "population", "members": 3, "execution": "stacked"}
+        return {"data": "bars", "model": {"name": "mlp", "widths": [16]}, "method": method}
 
     def attach(self, f: Model, schema: Schema) -> None:
         if getattr(f, "spec", None) is None:
@@ -92,79 +100,121 @@ class population(Objective):
             )
         self.seeds = self.seeds or tuple(torch.randint(1 << 31, (self.count,)).tolist())
         self.kind = schema.target.kind if schema.target else ""
-        lone = [self._member(f, schema, seed) for seed in self.seeds]
+        lone = [self._member(f, schema, k) for k in range(self.count)]
         own = lone[0].method.moves(lone[0].f)
         if [move.name for move in own] != ["loss"]:
             raise UserError(
                 f"a population of {self.inner_spec['name']}, which has {len(own)} moves", "one", "choose supervised"
             )
         self.every, self.scale, self.stepped = own[0].every, own[0].scale, tuple(own[0].parameters)
-        self.members = _stacked(lone)
+        self.numbers = differing(lone, self.vary)
+        self.members = stacked(lone)
         f.requires_grad_(False)
+        rates = [values for key, values in self.vary.items() if key.startswith("algorithm.")]
+        self.register_buffer("own", torch.tensor(rates, dtype=torch.float64).view(-1, self.count), persistent=False)
+        self.register_buffer("active", torch.ones(self.count, dtype=torch.bool))
 
-    def _member(self, like: Model, schema: Schema, seed: int) -> Member:
-        """What a run with this seed starts from: weights drawn from the same key in the same order, or of a file."""
-        with seeded(seed, "init"):
-            f: Model = registry.build("models", like.spec, schema, where="model")  # type: ignore[arg-type]
+    def _member(self, like: Model, schema: Schema, k: int) -> Member:
+        """What a run with its seed starts from: weights drawn from the same key in the same order, or of a file."""
+        with seeded(self.seeds[k], "init"):
+            spec = varied(like.spec, self.vary, "model", k)  # type: ignore[arg-type]
+            f: Model = registry.build("models", spec, schema, where="model")
             if like.origin.names:
                 read = {name: tensor for name, tensor in like.state_dict().items() if name in like.origin.names}
                 f.load_state_dict(read, strict=False)
-            method: Method = registry.build("methods", self.inner_spec, where="method.inner")
+            spec = varied(self.inner_spec, self.vary, "method", k)
+            method: Method = registry.build("methods", spec, where="method.inner")
             method.attach(f, schema)
         return Member(f, method)
 
     def moves(self, f: Model) -> Sequence[Move]:
         stacks = dict(self.members.named_parameters())
         parameters = {f"method.members.{name}": stacks[name] for name in self.stepped}
-        return [Move("loss", parameters, self.every, self.scale, stacked=True)]
+        names = [key.removeprefix("algorithm.") for key in self.vary if key.startswith("algorithm.")]
+        own = dict(zip(names, self.own, strict=True))
+        return [Move("loss", parameters, self.every, self.scale, stacked=True, own=own, active=self.active)]
+
+    # --- the loss ----------------------------------------------------------------------------------------------------
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
-        def alone(tensors: dict[str, Tensor], key: Tensor) -> Said:
-            with keyed(key):
-                value, aux = functional_call(self.members, tensors, ("loss", batch, t))
-            return value, aux.log, aux.carry, {} if aux.weight is None else {"weight": aux.weight}
+        self._remember(t)
+        keys = [replace(t, seed=seed).key("loss", t.part) for seed in self.seeds]  # as the engine has them for one
 
-        # carry keeps the examples in front, as micro-batches and processes are concatenated there: (batch, K, …)
-        every = vmap(alone, out_dims=(0, 0, 1, 0), randomness="different")
-        with uncached_casts(), in_plain_products():
-            values, log, carry, weight = every(self.tensors(), self.keys(t))
-        log = {name: column.mean() for name, column in log.items()} | {"mean_loss": values.detach().mean()}
-        return values.sum(), Aux(log, carry, weight["weight"].mean() if weight else None)
+        def alone(member: Member, tensors: Tensors, key: Any, numbers: Mapping[Place, Any], batch: Batch) -> Said:
+            with keyed(key), holding(member, numbers):
+                value, aux = functional_call(member, tensors, ("loss", batch, t))
+            weight = {} if aux.weight is None else {"weight": aux.weight}
+            return {"value": value, **weight}, aux.log, aux.carry
 
-    def keys(self, t: Clock) -> Tensor:
-        """The key of each member's loss evaluation: what the engine would give it alone, so masks are the same."""
-        keys = [replace(t, seed=seed).key("loss", t.part) for seed in self.seeds]
-        return torch.tensor(keys, device=next(self.members.parameters()).device)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All stacks, by the name that they have in one member."""
-        named = [*self.members.named_parameters(), *self.members.named_buffers()]
-        return {name: tensor for name, tensor in named if not name.endswith(COUNTER)}
-
-    def each(self) -> Iterator[dict[str, Tensor]]:
-        """Views of one member's tensors after the other: what is written in place goes to the stack."""
-        for k in range(self.count):
-            yield {name: tensor.detach()[k] for name, tensor in self.tensors().items()}
+        slopes: list[Tensor | None] = []
+        if self.mode == "stacked":
+            said, log, carry = at_once(alone, self.members, keys, self.numbers, batch)
+        else:
+            awake = self.active.nonzero().flatten().tolist()
+            stepped = self.stepped if torch.is_grad_enabled() else ()
+            (said, log, carry), slopes = by_turns(
+                alone, self.members, keys, self.numbers, batch, awake, stepped, self.copies
+            )
+        values = said["value"]
+        learning = self.active & values.isfinite()
+        # one member whose loss is not finite must not hide those of the others; that of all is seen
+        total = values.where(learning | ~learning.any(), 0).sum()
+        if slopes:
+            stacks = stacks_of(self.members)
+            total = Ready.apply(total, slopes, *(stacks[name] for name in self.stepped))
+        log = {name: mean_of(column, learning) for name, column in log.items()}
+        log["mean_loss"] = mean_of(values.detach(), learning)
+        weight = said["weight"].mean() if "weight" in said else None
+        return total, Aux(log, carry, weight, each=values.detach())  # type: ignore[arg-type]
 
     def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
         asked = frozenset({"probabilities", "prediction"}) | (wants & {"features"})
 
-        def alone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            return functional_call(self.members, tensors, ("predict", batch, asked, t))
+        def alone(member: Member, tensors: Tensors, key: Any, numbers: Mapping[Place, Any], batch: Batch) -> Said:
+            with holding(member, numbers):
+                return {}, {}, functional_call(member, tensors, ("predict", batch, asked, t))
 
-        with uncached_casts(), in_plain_products():
-            said = vmap(alone, out_dims=1, randomness="different")(self.tensors())
-        out = mixture(said.get("probabilities", said["prediction"]), self.kind)
+        keys = [replace(t, seed=seed).key("predict") for seed in self.seeds]
+        if self.mode == "stacked":
+            out = at_once(alone, self.members, keys, self.numbers, batch)[2]
+        else:
+            out = by_turns(alone, self.members, keys, self.numbers, batch, range(self.count))[0][2]
+        mixed = mixture(out.get("probabilities", out["prediction"]), self.kind)
         if "features" in wants:
-            out["features"] = said["features"].flatten(1)
-        return {name: value for name, value in out.items() if name in wants}
+            mixed["features"] = out["features"].flatten(1)
+        return {name: value for name, value in mixed.items() if name in wants}
+
+    # --- what is written ---------------------------------------------------------------------------------------------
+
+    def each(self) -> Iterator[Tensors]:
+        """Views of one member's tensors after the other: what is written in place goes to the stack."""
+        for k in range(self.count):
+            yield {name: tensor.detach()[k] for name, tensor in stacks_of(self.members).items()}
+
+    def _remember(self, t: Clock) -> None:
+        """What a member that does not step must get back: moments, on a GPU also what `observe` may write."""
+        if not torch.is_grad_enabled() or t.part:
+            return
+        stacks = stacks_of(self.members)
+        device = self.active.device.type
+        names = [name for name in stacks if name not in self.stepped and (device != "cpu" or "running_" in name)]
+        self.before = {name: stacks[name].clone() for name in names}
 
     def observe(self, f: Model, aux: Mapping[str, Aux], t: Clock) -> None:
-        if not self.observes:
-            return
-        for k, tensors in enumerate(self.each()):
+        allowed = aux["loss"].allowed
+        stepped = self.active if allowed is None else self.active & allowed
+        on_host = not stepped.is_cuda
+        for k, tensors in enumerate(self.each()) if self.observes else ():
+            if on_host and not stepped[k]:
+                continue
             own = {n: replace(a, carry={c: value[:, k] for c, value in a.carry.items()}) for n, a in aux.items()}
-            functional_call(self.members, tensors, ("observe", own, t))
+            with holding(self.members, {place: values[k] for place, values in self.numbers.items()}):
+                functional_call(self.members, tensors, ("observe", own, t))
+        if not on_host or not bool(stepped.all()):
+            stacks = stacks_of(self.members)
+            with torch.no_grad():
+                for name, old in self.before.items():
+                    stacks[name].copy_(torch.where(stepped.view(-1, *[1] * (old.ndim - 1)), stacks[name], old))
 
     @torch.no_grad()
     def consolidate(self, f: Model, stream: Any, t: Clock) -> None:
@@ -172,6 +222,11 @@ class population(Objective):
         first = next(self.each())
         for name, tensor in [*f.named_parameters(), *f.named_buffers()]:
             tensor.copy_(first[f"f.{name}"] if f"f.{name}" in first else self.members.get_buffer(f"f.{name}"))
+
+
+def mean_of(column: Tensor, counted: Tensor) -> Tensor:
+    """The mean over the members that count."""
+    return column.where(counted, 0).sum() / counted.sum()
 
 
 def mixture(members: Tensor, kind: str) -> dict[str, Tensor]:
@@ -185,20 +240,3 @@ def mixture(members: Tensor, kind: str) -> dict[str, Tensor]:
     else:
         logits, prediction = safe.log(), mean.argmax(1 if kind == "mask" else -1)
     return {"logits": logits, "probabilities": mean, "prediction": prediction, "members": members}
-
-
-def _stacked(lone: Sequence[Member]) -> Member:
-    """The first member with the tensors of all, stacked, in place of its own; ties between tensors stay."""
-    parameters, buffers = stack_module_state(list(lone))  # type: ignore[arg-type]
-    first = lone[0]
-    stacks: dict[int, Tensor] = {
-        id(tensor): buffers[name] for name, tensor in first.named_buffers() if not name.endswith(COUNTER)
-    }
-    for name, tensor in first.named_parameters():
-        stacks[id(tensor)] = Parameter(parameters[name].detach(), requires_grad=tensor.requires_grad)
-    for module in first.modules():
-        for own in (module._parameters, module._buffers):
-            for name, tensor in own.items():
-                if tensor is not None and id(tensor) in stacks:
-                    own[name] = stacks[id(tensor)]  # type: ignore[assignment]
-    return first

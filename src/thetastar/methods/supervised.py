@@ -142,7 +142,7 @@ class supervised(Objective):
             return expected(function, output, target)
         if self.log_variance is not None:
             return function(output, target, self.log_variance)
-        if self.loss_name == "cross_entropy" and self.smoothing:
+        if self.loss_name == "cross_entropy":
             return function(output, target, self.smoothing)
         return function(output, target)
 

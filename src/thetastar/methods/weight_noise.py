@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from thetastar.functional.stacking import Member
 from thetastar.functional.wrapping import Wrapper
-from thetastar.methods.population import Member
 from thetastar.protocols import Aux, Batch, Clock, Method, Model
 from thetastar.registry import NonNegative
 
