@@ -149,7 +149,10 @@ def rows_of(f: VisionTransformer, stages: Stages) -> list[tuple[str, str, list[i
     cut = f"{channels}×{height}×{width} → {count} patches of {f.patch}×{f.patch}"
     stem = type(f.patch_embed).__name__ == "PatchEmbed"
     places = "positions added" if f.pos_embed is not None else "no positions"
-    inside = f"{len(stages.blocks)} × (attention, {heads} heads of {d}; perceptron {f.width} → {hidden} → {f.width})"
+    several = "head" if heads == 1 else "heads"
+    inside = (
+        f"{len(stages.blocks)} × (attention, {heads} {several} of {d}; perceptron {f.width} → {hidden} → {f.width})"
+    )
     return [
         ("1 patches", f"{cut} = {size} numbers each", [count, size]),
         ("2 embedding", f"{size} → {f.width}" if stem else f"convolutions → {f.width}", [count, f.width]),

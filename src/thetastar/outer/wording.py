@@ -24,7 +24,17 @@ _spoken = {
     "lstm": "LSTM",
     "gru": "GRU",
     "vit": "ViT",
+    "alexnet": "AlexNet",
+    "googlenet": "GoogLeNet",
+    "lenet5": "LeNet-5",
+    "unet": "U-Net",
+    "pspnet_resnet50": "PSPNet",
+    "fcn_resnet50": "FCN",
+    "deeplabv3_resnet50": "DeepLab v3",
 }
+_spoken |= {f"vit_{size}": f"ViT {size}" for size in ("tiny", "small", "base", "large", "huge", "hybrid")}
+_spoken |= {f"deit_{size}": f"DeiT {size}" for size in ("tiny", "small", "base")}
+_spoken |= {f"vgg{depth}": f"VGG-{depth}" for depth in (11, 13, 16, 19)}
 _spoken |= {f"resnet{depth}": f"ResNet-{depth}" for depth in (9, 18, 20, 32, 34, 44, 50, 56, 101, 110, 152)}
 _heads = {"nll": "NLL", "ece": "ECE", "rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²"}
 _heads |= {"mape": "MAPE", "mean_iou": "mean IoU", "image_iou": "image IoU", "jaccard": "Jaccard"}
