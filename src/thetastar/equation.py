@@ -19,7 +19,8 @@ from thetastar.budget import spent
 from thetastar.defaults import completed, open_for
 from thetastar.distribution import World
 from thetastar.evaluation import Values, averaged, evaluate
-from thetastar.functional.keys import keyed, reseed, seeded
+from thetastar.execution import Execution
+from thetastar.functional.keys import seeded
 from thetastar.guard import Guard
 from thetastar.hardware import channels_last, choose_device, choose_precision
 from thetastar.layers.frozen import scratch
@@ -85,6 +86,7 @@ class Training:
         self.states = {move.name: self.algorithm.init(move) for move in self.moves}
         self.windows = max(-(-stream.length("train") // self.engine.accumulate), 1)
         self.trace, self.guard, self.best = Trace(), Guard(self.program), Best(recipe)
+        self.execution = Execution(self)
         self.step, self.steps, self.stopped, self.seconds, self.saved_at = 0, 0, False, 0.0, time.monotonic()
 
     def begin(self) -> None:
@@ -124,7 +126,7 @@ class Training:
         said: dict[str, Aux] = {}
         for move in self.moves:
             if t.step % move.every == 0:
-                aux = self.algorithm.update(move, self._loss(move, t), window, self.states[move.name], t)
+                aux = self.execution.update(self, move, window, t)
                 said[move.name] = self.world.gather(aux)
                 self.trace.add(t.step, move.name, aux)
         if self.guard.allow(said.values()):
@@ -132,18 +134,16 @@ class Training:
         self.guard.restore(said.values())
         self.step += 1
 
-    def _loss(self, move: Move, t: Clock) -> Loss:
+    def loss(self, move: Move, t: Clock) -> Loss:
         """The move's loss as a function of (batch, part), reseeded each time: the same part gives the same value."""
         seen: set[int] = set()
 
         def loss(batch: Batch, part: int) -> tuple[torch.Tensor, Aux]:
             here = t.at(part, self.world.rank)
             key = here.key(move.name, part)
-            reseed(key)
             again = scratch(self.program) if part in seen else nullcontext()  # batch-norm moments count a part once
             seen.add(part)
-            cast = torch.autocast(self.device.type, torch.bfloat16, self.precision == "bf16")
-            with again, cast, keyed(key):
+            with again, self.execution.around(self, key):
                 return self.world.weigh(self.program(move.name, batch, here), batch)
 
         return loss

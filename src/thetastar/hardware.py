@@ -50,10 +50,25 @@ def choose_precision(wanted: str, device: torch.device, f: nn.Module, task: str)
 
     A rule and not a timing, so that the same recipe gives the same bits on the same machine.
     """
+    if wanted == "tf32" and not (device.type == "cuda" and native_bf16("cuda")):
+        raise UserError(
+            f"engine.precision=tf32 on {device.type}",
+            "a GPU of capability 8.0 or more",
+            "write engine.precision=float32",
+        )
     if wanted != "auto":
         return wanted
     largest = max((p.numel() for p in f.parameters() if p.ndim > 1), default=0)
     return "bf16" if native_bf16(device.type) and largest >= 16_384 and task != "regression" else "float32"
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether float32 products and convolutions on a GPU may keep 10 bits of the mantissa instead of 23.
+
+    torch allows it in convolutions unless it is told otherwise; here float32 means float32 unless a recipe says "tf32".
+    """
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def channels_last(program: Program) -> Program:

@@ -34,8 +34,13 @@ class Engine:
 
     Args:
         device: "auto" takes the GPU where there is one.
-        precision: "auto" is bfloat16 autocast where the hardware multiplies it natively and the net is large enough.
+        precision: "auto" is bfloat16 autocast where the hardware multiplies it natively and the net is large enough,
+            else float32; "tf32" lets a GPU round the factors of float32 products to 10 bits, which nothing else does.
+        compile: "auto" compiles f where an estimate says that this saves more time than it costs.
         accumulate: batches per update.
+        micro: parts that each batch is cut into, one after the other in memory, where its loss is a mean over examples;
+            where memory runs out it is doubled by itself.
+        recompute: compute the activations of f's blocks again in the backward pass instead of keeping them.
         evaluations: how often at most the valid split is looked at during training.
         monitor: the measure on valid that `patience` and `keep` watch; the first measure by default.
         patience: stop after so many evaluations without a better value, and keep the best; null never stops early.
@@ -45,8 +50,11 @@ class Engine:
     """
 
     device: str = "auto"
-    precision: Literal["auto", "float32", "bf16"] = "auto"
+    precision: Literal["auto", "float32", "tf32", "bf16"] = "auto"
+    compile: bool | Literal["auto"] = "auto"
     accumulate: Count = 1
+    micro: Count = 1
+    recompute: bool = False
     evaluations: Whole = 20
     monitor: str | None = None
     patience: Count | None = None

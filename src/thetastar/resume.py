@@ -24,6 +24,7 @@ def facts(training: Training) -> dict[str, Any]:
         "steps": training.step,
         "planned_steps": training.steps,
         "precision": training.precision,
+        **training.execution.facts(),
         "seconds": training.seconds,
         "device": str(training.device),
         "threads": torch.get_num_threads(),
@@ -54,6 +55,7 @@ def plan(training: Training) -> None:
         training.watch.decided(line)
     if training.moves:
         training.steps = planned_steps(training)
+    training.execution.decide(training)
     if training.run:
         training.run.cut_trace(0)
     training.saved_at = -math.inf
@@ -81,6 +83,7 @@ def restore(training: Training, saved: Mapping[str, Any]) -> None:
     training.step, training.stopped = saved["step"], saved["stopped"]
     training.steps, training.seconds = known["planned_steps"], known["seconds"]
     training.precision = known["precision"]
+    training.execution.restore(training, known)
     torch.set_num_threads(known["threads"])
     training.whole.load_state_dict(saved["program"])
     training.world.spread(training.whole, training.program)

@@ -132,7 +132,7 @@ def test_each_move_leaves_the_other_player_alone() -> None:
     batch = next(iter(run.stream.batches("train", run.clock())))
     for move in run.moves:
         before = {name: p.detach().clone() for name, p in run.program.named_parameters()}
-        run.algorithm.update(move, run._loss(move, run.clock()), [batch], run.states[move.name], run.clock())
+        run.algorithm.update(move, run.loss(move, run.clock()), [batch], run.states[move.name], run.clock())
         moved = {name for name, p in run.program.named_parameters() if not torch.equal(p, before[name])}
         player = {name for name in before if name.startswith("method.decoder.") == (move.name == "generator")}
         assert moved == set(move.parameters) == player - {"f.head.weight", "f.head.bias"}

@@ -87,7 +87,7 @@ def repeated(star: Star, names: Sequence[str], watch: Watch) -> tuple[list[int],
     Returns:
         Steps, (moments, n) weights of those names, and whether the program ended in the very bits of the run.
     """
-    engine = {**star.recipe.engine, "precision": star.facts["precision"]}
+    engine = {**star.recipe.engine, "precision": star.facts["precision"], "compile": star.facts.get("compiled", False)}
     recipe = star.recipe.replace(budget={"steps": star.facts["planned_steps"]}, engine=engine)
     start = equation.assemble(recipe, star.stream.schema).to(star.device)
     held = dict(start.named_parameters())

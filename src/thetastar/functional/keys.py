@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -93,6 +93,20 @@ class _Scopes(threading.local):
 _scopes = _Scopes()
 
 
+def continued() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """What opens a block in which `next_key` goes on as it would from here, as often as it is called."""
+    if not _scopes.stack:
+        return contextlib.nullcontext
+    key, count = _scopes.stack[-1].key, _scopes.stack[-1].count
+
+    def again() -> keyed:
+        scope = keyed(key)
+        scope.count = count
+        return scope
+
+    return again
+
+
 def next_key(device: torch.device) -> Tensor:
     """The next sub-key of the current scope; outside any scope, one drawn from the default generator."""
     if not _scopes.stack:
@@ -104,8 +118,26 @@ def next_key(device: torch.device) -> Tensor:
     return scramble(key.to(device) + step)
 
 
+_in_graphs: Callable[..., Tensor] | None = None
+
+
+def opaque() -> None:
+    """From here on, compilers take `uniform` for one operation: they reckon with integers that do not wrap."""
+    global _in_graphs
+    if _in_graphs is None:
+        schema = "(Tensor key, SymInt[] shape) -> Tensor"
+        _in_graphs = torch.library.custom_op("thetastar::uniform", _uniform, mutates_args=(), schema=schema)
+        _in_graphs.register_fake(lambda key, shape: torch.empty(shape, device=key.device))
+
+
+def _uniform(key: Tensor, shape: Sequence[int]) -> Tensor:
+    return uniform(key, tuple(shape), key.device)
+
+
 def uniform(key: Tensor, shape: torch.Size | tuple[int, ...], device: torch.device) -> Tensor:
     """Uniform float32 numbers in [0, 1) that depend on `key` and the position alone, so vmap over keys is exact."""
+    if _in_graphs is not None and torch.compiler.is_compiling():
+        return _in_graphs(key, shape)
     count = 1
     for size in shape:
         count *= size

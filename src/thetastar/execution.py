@@ -1,0 +1,180 @@
+"""How the loss of a step is evaluated here: in which precision, compiled or not, activations kept or not, in parts.
+
+None of it changes what the equation says. What was decided is recorded, and a resume keeps to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from thetastar import compiling
+from thetastar.errors import UserError
+from thetastar.functional.gradients import window_gradient
+from thetastar.functional.keys import keyed, reseed
+from thetastar.functional.nested import cut, divisible, rows_of
+from thetastar.hardware import allow_tf32
+from thetastar.layers.recomputing import Part, parts_of, recomputed
+from thetastar.protocols import Aux, Batch, Clock, Model, Move
+
+if TYPE_CHECKING:
+    from thetastar.equation import Training
+
+MICRO = "engine.micro"
+
+
+class Execution:
+    """What surrounds every evaluation of a loss, and what becomes of a step for which the memory does not suffice.
+
+    Attributes:
+        micro: parts that each batch is cut into; doubled where memory runs out and the loss allows it.
+        compiled: whether f is compiled in the steps; `because` says what spoke for or against it.
+    """
+
+    def __init__(self, training: Training) -> None:
+        engine = training.engine
+        self.micro, self.compiled, self.because = engine.micro, engine.compile is True, "as the recipe says"
+        self._f: Model | None = None
+        self._parts: Sequence[Part] = ()
+        self._compiled: Mapping[str, Any] = {}
+        allow_tf32(training.precision == "tf32")
+        if self.micro > 1 and (reason := indivisible(training)):
+            raise UserError(f"{MICRO}={self.micro} {reason}", f"{MICRO}=1", "make data.batch_size smaller instead")
+        if self.compiled and training.world.size > 1:
+            raise UserError("engine.compile=true on several processes", "one process", "leave it out")
+        if self.compiled and engine.recompute:
+            raise UserError("engine.compile and engine.recompute", "one of the two", "leave one out")
+
+    def decide(self, training: Training) -> None:
+        """Once the number of steps is known, and before the first of them."""
+        if training.engine.compile == "auto" and training.moves:
+            self.compiled, self.because = compiling.pays(training)
+            if self.compiled:
+                training.watch.say(f"f is compiled: {self.because}")
+        if training.engine.recompute and not parts_of(training.program.f):
+            training.watch.say("engine.recompute changes nothing: the model has no blocks")
+
+    def facts(self) -> dict[str, Any]:
+        return {"compiled": self.compiled, "compiled_because": self.because, "micro": self.micro}
+
+    def restore(self, training: Training, known: Mapping[str, Any]) -> None:
+        """As it was when the checkpoint was written, since bits depend on it."""
+        allow_tf32(training.precision == "tf32")
+        self.compiled, self.micro = known.get("compiled", False), known.get("micro", 1)
+        self.because = known.get("compiled_because", self.because)
+
+    def around(self, training: Training, key: int) -> contextlib.AbstractContextManager[None]:
+        """The block in which a loss is evaluated with the randomness of `key`."""
+        if self._f is not training.program.f:
+            self._f = training.program.f
+            self._parts = parts_of(self._f) if training.engine.recompute else ()
+            self._compiled = {}
+        return self._around(training, key)
+
+    @contextlib.contextmanager
+    def _around(self, training: Training, key: int) -> Iterator[None]:
+        reseed(key)
+        cast = torch.autocast(training.device.type, torch.bfloat16, training.precision == "bf16")
+        if not (self.compiled or self._parts):
+            with cast, keyed(key):
+                yield
+            return
+        f = training.program.f
+        if self.compiled and not self._compiled:
+            self._compiled = compiling.compiled(f)
+        # a number would be a constant of the compiled graph, and every step another graph
+        scope = keyed(torch.tensor(key)) if self.compiled else keyed(key)
+        with cast, scope, recomputed(self._parts), compiling.in_place(f, self._compiled if self.compiled else {}):
+            yield
+
+    def update(self, training: Training, move: Move, window: Sequence[Batch], t: Clock) -> Aux:
+        """The algorithm's update by one move; where memory runs out, again in smaller parts."""
+        while True:
+            parts = window if self.micro == 1 else [part for batch in window for part in cut(batch, self.micro)]
+            before = writes(move)
+            try:
+                return training.algorithm.update(move, training.loss(move, t), parts, training.states[move.name], t)
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
+                untouched = writes(move) == before and within_gradient(error)
+                if ran_out(error):
+                    self._halve(training, move, window, untouched)
+                elif self.compiled and compiling.failed(error):
+                    self._uncompiled(training, error)
+                else:
+                    raise
+            if training.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _halve(self, training: Training, move: Move, window: Sequence[Batch], untouched: bool) -> None:
+        """Smaller parts from here on, or a UserError that says what would help."""
+        rows = max(rows_of(batch) for batch in window)
+        at = -(-rows // self.micro)
+        reason = indivisible(training, move) if untouched else "in the update itself"
+        if not reason and not all(map(divisible, window)):
+            reason = "and batches that cannot be cut by examples"
+        if reason or at == 1:
+            got = f"out of memory at step {training.step} with {at} examples at once {reason}"
+            run = training.run
+            again = f"; where more memory is free, go on with theta fit --resume {run.path}" if run else ""
+            raise UserError(got, "a step that fits", f"{helps(training, move)}{again}")
+        self.micro *= 2
+        training.watch.say(
+            f"out of memory at step {training.step} with {at} examples at once: from here on each batch is taken in "
+            f"{self.micro} parts ({MICRO}), which gives the same gradient"
+        )
+
+    def _uncompiled(self, training: Training, error: RuntimeError) -> None:
+        """Go on without compiling where nobody asked for it."""
+        reason = str(error).strip().split("\n")[0]
+        if training.engine.compile is True:
+            raise UserError(f"f cannot be compiled here: {reason}", "engine.compile=false", "leave it out") from None
+        self.compiled, self.because = False, f"it failed: {reason}"
+        training.watch.say(f"f is not compiled: {reason}")
+
+
+def indivisible(training: Training, move: Move | None = None) -> str:
+    """Why the loss of a batch is not the mean of those of its parts; "" where it is."""
+    program = training.program
+    if training.world.size > 1:
+        return "on several processes"
+    if program.method.couples:
+        return f"with {type(program.method).__name__}, whose loss couples the examples of a batch"
+    if any(each.stacked for each in ([move] if move else training.moves)):
+        return "with members that are trained together"
+    if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training for layer in program.modules()):
+        return "with batch norm, whose moments are those of the whole batch"
+    return ""
+
+
+def helps(training: Training, move: Move) -> str:
+    """What takes less memory, the least change first."""
+    ways = ["a smaller data.batch_size (engine.accumulate=2 sums the gradients of two)"]
+    if not training.engine.recompute and parts_of(training.program.f):
+        ways.insert(0, "engine.recompute=true")
+    if move.stacked:
+        ways.append("fewer members")
+    return "try " + " or ".join(ways)
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether this is how torch says that there is no memory left, on a GPU or on the host."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def within_gradient(error: BaseException) -> bool:
+    """Whether it was raised while a gradient was taken, when the rule has not begun to write its state."""
+    place = error.__traceback__
+    while place:
+        if place.tb_frame.f_code is window_gradient.__code__:
+            return True
+        place = place.tb_next
+    return False
+
+
+def writes(move: Move) -> int:
+    """How often the parameters of a move have been written in place."""
+    return sum(parameter._version for parameter in move.parameters.values())
