@@ -235,6 +235,7 @@ class Method(nn.Module, ABC):
         kinds: kinds of input that it accepts; empty means any.
         couples: the loss of one example depends on others, so a batch must not be cut into micro-batches.
         companions: as for models.
+        said: one line per decision that it took by trial.
     """
 
     folder: ClassVar[str] = "methods"
@@ -242,6 +243,7 @@ class Method(nn.Module, ABC):
     reads: tuple[str, ...] = ("input", "target")
     kinds: frozenset[str] = frozenset()
     couples: bool = False
+    said: Sequence[str] = ()
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -250,6 +252,9 @@ class Method(nn.Module, ABC):
 
     def attach(self, f: Model, schema: Schema) -> None:
         """Once, before training: build heads, copy a teacher. Not again between tasks."""
+
+    def rehearse(self, f: Model, loss: Loss, batch: Batch, t: Clock) -> None:
+        """Before the first step of a single process: settle by trial of the run's loss on its first batch."""
 
     @abstractmethod
     def moves(self, f: Model) -> Sequence[Move]:

@@ -12,7 +12,7 @@ import torch
 from thetastar.budget import planned_steps
 from thetastar.errors import UserError
 from thetastar.functional.sharding import whole_tree
-from thetastar.protocols import Clock
+from thetastar.protocols import Clock, Method
 
 if TYPE_CHECKING:
     from thetastar.equation import Training
@@ -30,6 +30,8 @@ def facts(training: Training) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "data": training.stream.fingerprint,
     }
+    if training.whole.method.said:
+        found["said"] = list(training.whole.method.said)
     if training.best.active:
         found |= {"best_epoch": training.best.epoch, "stopped_early": training.stopped}
     return found
@@ -51,7 +53,8 @@ def state(training: Training) -> dict[str, Any]:
 
 def plan(training: Training) -> None:
     """Fix the number of steps; a first checkpoint keeps what was decided by timing, for a resume at any moment."""
-    for line in training.whole.f.said:
+    rehearse(training)
+    for line in [*training.whole.f.said, *training.whole.method.said]:
         training.watch.decided(line)
     if training.moves:
         training.steps = planned_steps(training)
@@ -60,6 +63,16 @@ def plan(training: Training) -> None:
         training.run.cut_trace(0)
     training.saved_at = -math.inf
     save_if_due(training)
+
+
+def rehearse(training: Training) -> None:
+    """Let the method settle what it finds out by trial, where it has something to try."""
+    method, t = training.program.method, training.clock()
+    tries = type(method).rehearse is not Method.rehearse and training.world.size == 1
+    if tries and training.moves and not training.stream.state_dict():  # a stream with a state would go on
+        batch = next(training.stream.batches("train", t))
+        training.program.train()
+        method.rehearse(training.program.f, training.loss(training.moves[0], t), batch, t)
 
 
 def save_if_due(training: Training) -> None:

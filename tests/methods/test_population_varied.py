@@ -25,7 +25,9 @@ RULES = {
 }
 
 
-def recipe_of(vary, algorithm: object = "sgd", model: object = MLP, inner="supervised", data=None, **changes) -> Recipe:
+def recipe_of(
+    vary, algorithm: object = "sgd", model: object = MLP, inner: object = "supervised", data=None, **changes
+) -> Recipe:
     count = len(next(iter(vary.values()))) if vary else 3
     method = {"name": "population", "inner": inner, "seeds": [SEED] * count, "vary": vary}
     return Recipe(
@@ -33,6 +35,7 @@ def recipe_of(vary, algorithm: object = "sgd", model: object = MLP, inner="super
         model=model,
         method={**method, "execution": "stacked", **changes},
         algorithm=algorithm,
+        measures=[],
         budget={"steps": STEPS},
         engine={"precision": "float32", "evaluations": 0},
         seed=SEED,

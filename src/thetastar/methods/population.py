@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,8 +13,8 @@ from torch.func import functional_call
 
 from thetastar import registry
 from thetastar.errors import UserError
-from thetastar.functional.executing import Ready, Said, at_once, by_turns
-from thetastar.functional.keys import keyed, seeded
+from thetastar.functional.executing import Ready, Said, at_once, by_turns, medians, replica
+from thetastar.functional.keys import keyed, reseed, seeded
 from thetastar.functional.stacking import (
     Member,
     Place,
@@ -25,8 +26,9 @@ from thetastar.functional.stacking import (
     stacks_of,
     varied,
 )
-from thetastar.functional.wrapping import objective
-from thetastar.protocols import Aux, Batch, Clock, Method, Model, Move, Objective, Schema, Spec
+from thetastar.functional.wrapping import Wrapper, objective
+from thetastar.layers.frozen import scratch
+from thetastar.protocols import Aux, Batch, Clock, Loss, Method, Model, Move, Objective, Schema, Spec
 from thetastar.registry import Count, Whole
 
 __all__ = ["population"]
@@ -73,7 +75,7 @@ class population(Objective):
     ) -> None:
         super().__init__()
         inner = objective(inner, "population")
-        if type(inner).consolidate is not Method.consolidate:
+        if learns_later(inner):
             name = type(inner).__name__
             raise UserError(
                 f"population of {name}, which learns after the last step", "gradient steps alone", f"train {name} alone"
@@ -85,6 +87,7 @@ class population(Objective):
         self.mode: str = "stacked" if execution == "auto" else execution
         self.reads, self.kinds, self.couples = inner.reads, inner.kinds, inner.couples
         self.observes = type(inner).observe is not Method.observe
+        self.said: Sequence[str] = ()
         self.copies: list[Member] = []
         self.before: Tensors = {}
 
@@ -138,7 +141,7 @@ class population(Objective):
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
         self._remember(t)
-        keys = [replace(t, seed=seed).key("loss", t.part) for seed in self.seeds]  # as the engine has them for one
+        keys = self.keys(t)
 
         def alone(member: Member, tensors: Tensors, key: Any, numbers: Mapping[Place, Any], batch: Batch) -> Said:
             with keyed(key), holding(member, numbers):
@@ -152,8 +155,9 @@ class population(Objective):
         else:
             awake = self.active.nonzero().flatten().tolist()
             stepped = self.stepped if torch.is_grad_enabled() else ()
+            copies = self._copies() if self.mode == "threads" else ()
             (said, log, carry), slopes = by_turns(
-                alone, self.members, keys, self.numbers, batch, awake, stepped, self.copies
+                alone, self.members, keys, self.numbers, batch, awake, stepped, copies
             )
         values = said["value"]
         learning = self.active & values.isfinite()
@@ -167,6 +171,10 @@ class population(Objective):
         weight = said["weight"].mean() if "weight" in said else None
         return total, Aux(log, carry, weight, each=values.detach())  # type: ignore[arg-type]
 
+    def keys(self, t: Clock) -> list[int]:
+        """The key of each member's loss evaluation: what the engine would give it alone, so masks are the same."""
+        return [replace(t, seed=seed).key("loss", t.part) for seed in self.seeds]
+
     def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
         asked = frozenset({"probabilities", "prediction"}) | (wants & {"features"})
 
@@ -174,15 +182,64 @@ class population(Objective):
             with holding(member, numbers):
                 return {}, {}, functional_call(member, tensors, ("predict", batch, asked, t))
 
-        keys = [replace(t, seed=seed).key("predict") for seed in self.seeds]
         if self.mode == "stacked":
-            out = at_once(alone, self.members, keys, self.numbers, batch)[2]
+            out = at_once(alone, self.members, self.keys(t), self.numbers, batch)[2]
         else:
-            out = by_turns(alone, self.members, keys, self.numbers, batch, range(self.count))[0][2]
-        mixed = mixture(out.get("probabilities", out["prediction"]), self.kind)
+            out = by_turns(alone, self.members, self.keys(t), self.numbers, batch, range(self.count))[0][2]
+        answers = out.get("probabilities", out.get("prediction"))
+        mixed = {} if answers is None else mixture(answers, self.kind)
         if "features" in wants:
             mixed["features"] = out["features"].flatten(1)
         return {name: value for name, value in mixed.items() if name in wants}
+
+    # --- how it is computed -------------------------------------------------------------------------------------------
+
+    def rehearse(self, f: Model, loss: Loss, batch: Batch, t: Clock) -> None:
+        """Take the fastest execution on this batch; where one was asked for, say why it is not possible."""
+        acts = {mode: partial(self._try, mode, loss, batch) for mode in get_args(Mode)}
+        asked = self.execution if self.execution != "auto" else None
+        with scratch(self):
+            acts["in_turn"]()  # a mistake that is none of the stack's shows here
+            why = {"threads": self._unthreadable(t), "stacked": unstackable(acts["stacked"])}
+            if asked:
+                self.mode, reason = asked, why.get(asked, "")
+            else:
+                if torch.get_num_threads() == 1 or self.count == 1:
+                    acts.pop("threads")
+                seconds = medians({mode: act for mode, act in acts.items() if not why.get(mode)})
+                self.mode, reason = min(seconds, key=seconds.__getitem__), ""
+                self.said = [said_of(seconds, why["stacked"])]
+        for parameter in self.parameters():
+            parameter.grad = None
+        if reason:
+            name = self.inner_spec["name"]
+            raise UserError(f"a population of {name} {WORDS[self.mode]}: {reason}", "auto", "leave execution out")
+
+    def _try(self, mode: str, loss: Loss, batch: Batch) -> None:
+        self.mode = mode
+        loss(batch, 0)[0].backward()
+
+    def _unthreadable(self, t: Clock) -> str:
+        """Why members cannot have threads, asked after they went one after the other."""
+        if self.active.is_cuda:
+            return "a GPU takes one call at a time"
+        after = torch.default_generator.get_state()
+        reseed(self.keys(t)[-1])
+        drew = not torch.equal(after, torch.default_generator.get_state())
+        return "its loss draws from the generator that threads share" if drew else ""
+
+    def _copies(self) -> list[Member]:
+        if not self.copies:
+            self.copies = [replica(self.members) for _ in range(min(max(torch.get_num_threads(), 2), self.count))]
+        return self.copies
+
+    def get_extra_state(self) -> Tensor:
+        """The execution, so that a run that is continued keeps to it."""
+        return torch.tensor(get_args(Mode).index(self.mode))
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.mode = get_args(Mode)[int(state)]
+        self.said = self.said or [f"members {WORDS[self.mode]}, as the run began"]
 
     # --- what is written ---------------------------------------------------------------------------------------------
 
@@ -222,6 +279,29 @@ class population(Objective):
         first = next(self.each())
         for name, tensor in [*f.named_parameters(), *f.named_buffers()]:
             tensor.copy_(first[f"f.{name}"] if f"f.{name}" in first else self.members.get_buffer(f"f.{name}"))
+
+
+def learns_later(method: Method) -> bool:
+    """Whether it, or what it wraps, learns after the last step."""
+    if type(method).consolidate is Wrapper.consolidate:
+        return learns_later(method.inner)  # type: ignore[arg-type]
+    return type(method).consolidate is not Method.consolidate
+
+
+def unstackable(act: Callable[[], None]) -> str:
+    """Why members cannot be stacked, in the words of torch; "" where they can."""
+    try:
+        act()
+    except (RuntimeError, TypeError, ValueError) as error:
+        return f"they cannot be stacked: {str(error).strip().splitlines()[0]}"
+    return ""
+
+
+def said_of(seconds: Mapping[str, float], why: str) -> str:
+    """What was chosen, and by which figures."""
+    first, *others = sorted(seconds, key=seconds.__getitem__)
+    beside = ", ".join([*(f"{WORDS[mode]} {seconds[mode] * 1e3:.3g} ms" for mode in others), *([why] if why else [])])
+    return f"members {WORDS[first]}: {seconds[first] * 1e3:.3g} ms a batch" + (f" ({beside})" if beside else "")
 
 
 def mean_of(column: Tensor, counted: Tensor) -> Tensor:
