@@ -13,7 +13,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.turns import Line
 from thetastar import registry
 from thetastar.hardware import choose_device, choose_precision, provenance
 from thetastar.protocols import Field, Model, Schema
@@ -226,6 +227,15 @@ def summary(taken: dict[str, list[float]], images: int) -> dict[str, Any]:
         "to_plain_quartiles": [round(ratios[count // 4], 3), round(ratios[3 * count // 4], 3)],
         "seconds": {name: [round(value, 5) for value in values] for name, values in taken.items()},
     }
+
+
+def lines(found: Mapping[str, Any]) -> list[Line]:
+    """For the table of all ratios."""
+    form = "{model} {size}² batch {batch} {precision}"
+    return [
+        Line(form.format(**row), "ours", "plain transcription", row["to_plain"], tuple(row["to_plain_quartiles"]), 0.95)
+        for row in found["rows"]
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,7 +17,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.turns import Line
 from thetastar import registry
 from thetastar.data.resident import augmented
 from thetastar.hardware import provenance
@@ -112,12 +113,25 @@ def resamplings(side: int, count: int, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
+def lines(found: Mapping[str, Any]) -> list[Line]:
+    """For the table of all ratios; a change's is the share of its cost that a resampling is."""
+    told: list[Line] = []
+    for row in (*found["gather"], *found["resampling"]):
+        case = f"{row['side']}² × {row['batch']}"
+        if "to_pixels" in row:
+            told.append(Line(case, row["change"], "gather of pixels", row["to_pixels"], bar=FAST))
+        else:
+            bar = 1 / SLOW / (4 if row["change"] == "colour" else 1)
+            told.append(Line(case, row["change"], "resampling", 1 / row["to_resampling"], bar=bar))
+    return told
+
+
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=41)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     torch.set_num_threads(options.threads)
     fast = [gathers(side, count, options.repeats) for side, count in SIZES[:2]]
     for row in fast:

@@ -1,188 +1,160 @@
-"""Training throughput as a ratio to a bare hand-written loop and to two DataLoader loops.
+"""Training speed beside a bare hand-written loop, DataLoader loops, and every peer that happens to be installed.
 
-    python -m benchmarks.throughput [--device auto] [--repeats 9] [--out benchmarks/results/throughput.json]
+    python -m benchmarks.throughput [--tasks …] [--batches 128 512] [--repeats 9] [--peers …] [--out FILE]
 
-All loops train the same net from the same weights on the same uint8 images by the same fused rule, in one precision.
-"loader" is the DataLoader of the tutorials, a Dataset that converts each image as it is asked for; "tensors" is a
-DataLoader over a TensorDataset of converted floats. The loops take turns in one process, so that what disturbs the
-machine disturbs all of them; medians are compared.
+All contenders train the same net from the same weights on the same data in memory by the same fused AdamW, in float32;
+ours, the bare loop and the DataLoader loops also in the precision that a recipe takes by default here. "loader" is the
+DataLoader of the tutorials, a Dataset that converts each row as it is asked for; "tensors" is a DataLoader over floats.
+Whole steps are timed from one forward pass to another, so that no trainer pays for setting itself up. A matrix product
+of the machine's best size tells which share of its speed a step of ours takes.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import json
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
 
-from thetastar import equation, registry
-from thetastar.defaults import completed
+from benchmarks import loops, peers
+from benchmarks.tasks import TASKS, Task, alike, as_floats, columns, first_layer, opened, ours, prepared
+from benchmarks.turns import Case, Pair, Stopwatch, in_turns, said, written
+from thetastar import equation
 from thetastar.hardware import choose_device, provenance
-from thetastar.recipe import Recipe
-from thetastar.watch import Watch
 
-ROWS = 20_000
-Loop = Callable[[int], None]
-
-
-def images() -> tuple[Tensor, Tensor]:
-    """Random images of MNIST's shape: speed does not depend on what they show."""
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (ROWS, 1, 28, 28), dtype=torch.uint8, generator=generator)
-    return pixels, torch.randint(0, 10, (ROWS,), generator=generator)
+# the bars: to a bare loop in the same precision; to the best peer in float32, where ours takes its default precision
+TO_BARE = {"mnist_mlp": 0.95, "mnist_cnn": 0.98}
+TO_PEER = {("mnist_mlp", 128): 2.0, ("mnist_mlp", 512): 3.0, ("mnist_cnn", 128): 2.0, ("mnist_cnn", 512): 2.0}
+DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 
 
-def prepared(model: str, batch_size: int, precision: str, device: str) -> equation.Training:
-    pixels, labels = images()
-    source = {"name": "arrays", "inputs": pixels, "targets": labels}
-    data = {"name": "resident", "source": source, "batch_size": batch_size, "valid": 0.0, "test": 0.0}
-    stream = registry.build("data", data)
-    recipe = completed(Recipe(data=data, model=model, engine={"precision": precision, "device": device}), stream)
-    training = equation.Training(recipe, stream, equation.assemble(recipe, stream.schema), None, Watch())
-    training.steps = 1_000_000
-    return training
+def waiting(device: str) -> Callable[[], None]:
+    return torch.cuda.synchronize if device.startswith("cuda") else lambda: None
 
 
-def ours(training: equation.Training) -> Loop:
-    def run(steps: int) -> None:
-        batches = training.stream.batches("train", training.clock(), 0, training.act)
-        for _ in range(steps):
-            training.one_step([next(batches)])
-        training.trace.flush()
-
-    return run
+def watched(layer: Any, loop: loops.Loop, steps: int, device: str) -> Callable[[], float]:
+    watch = Stopwatch(layer, waiting(device))
+    return lambda: watch.seconds(loop, steps)
 
 
-def update(f: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, precision: str) -> None:
-    optimiser.zero_grad()
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        loss = nn.functional.cross_entropy(f(x), y)
-    loss.backward()
-    optimiser.step()
+def contenders(
+    task: Task, precision: str, batch_size: int, device: str, others: Sequence[str]
+) -> dict[str, Callable[[], tuple[Any, loops.Loop]]]:
+    """Name → what makes the layer to watch and the loop; peers train in float32 alone."""
+    stream = opened(task, batch_size)
 
+    def own() -> tuple[Any, loops.Loop]:
+        training = prepared(task, batch_size, precision, device)
+        return first_layer(training.program.f), ours(training)
 
-def rule(f: nn.Module) -> torch.optim.Optimizer:
-    """AdamW as the default recipe has it: decay on matrices and kernels only."""
-    decayed = [p for p in f.parameters() if p.ndim > 1]
-    plain = [p for p in f.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=1e-3, fused=True)
+    def other(make: Callable[[nn.Module, Tensor, Tensor], loops.Loop], floats: bool) -> tuple[Any, loops.Loop]:
+        f = alike(prepared(task, batch_size, precision, device))
+        x, y = as_floats(stream) if floats or not task.pictures else columns(task)
+        return first_layer(f), make(f, x.cpu(), y.cpu())
 
-
-def bare(f: nn.Module, batch_size: int, precision: str) -> Loop:
-    """The loop that one writes by hand: shuffle, index, forward, backward, step."""
-    device = next(f.parameters()).device
-    pixels, labels = (column.to(device) for column in images())
-    pixels = pixels.to(memory_format=torch.channels_last)
-    optimiser = rule(f)
-
-    def run(steps: int) -> None:
-        order = torch.randperm(ROWS, device=device)
-        for step in range(steps):
-            index = order[step * batch_size : (step + 1) * batch_size]
-            update(f, optimiser, pixels[index].float().mul_(1 / 255), labels[index], precision)
-
-    return run
-
-
-def converted() -> TensorDataset:
-    pixels, labels = images()
-    return TensorDataset(pixels.float() / 255, labels)
-
-
-class Images(Dataset[tuple[Tensor, Tensor]]):
-    """Images that become floats in [0, 1] one by one, as they are asked for."""
-
-    def __init__(self) -> None:
-        self.pixels, self.labels = images()
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.pixels[index].float() / 255, self.labels[index]
-
-
-def loader(f: nn.Module, batch_size: int, precision: str, data: Dataset[tuple[Tensor, ...]]) -> Loop:
-    """The loop of the tutorials: a DataLoader that shuffles and collates."""
-    device = next(f.parameters()).device
-    optimiser = rule(f)
-    source = DataLoader(data, batch_size, shuffle=True)
-
-    def run(steps: int) -> None:
-        for step, (x, y) in enumerate(source):
-            if step == steps:
-                return
-            update(f, optimiser, x.to(device), y.to(device), precision)
-
-    return run
-
-
-def measure(model: str, batch_size: int, precision: str, repeats: int, device: str) -> dict[str, object]:
-    training = prepared(model, batch_size, precision, device)
-    f = training.program.f.train()
-    loops = {
-        "ours": ours(training),
-        "bare": bare(copy.deepcopy(f), batch_size, precision),
-        "loader": loader(copy.deepcopy(f), batch_size, precision, Images()),
-        "tensors": loader(copy.deepcopy(f), batch_size, precision, converted()),
+    made = {
+        "bare": lambda f, x, y: loops.bare(f, x, y, batch_size, precision),
+        "loader": lambda f, x, y: loops.loader(f, loops.Examples(x, y), batch_size, precision),
+        "tensors": lambda f, x, y: loops.loader(f, loops.converted(x, y), batch_size, precision),
     }
-    steps = max(ROWS // batch_size // (1 if model == "mlp" else 4), 5)
-    seconds: dict[str, list[float]] = {name: [] for name in loops}
-    for run in loops.values():
-        run(3)
-    wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
-    for turn in range(repeats):
-        names = list(loops)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            wait()
+    found = {f"ours {precision}": own}
+    found |= {f"{name} {precision}": lambda make=make: other(make, False) for name, make in made.items()}
+    for name in others:
+        adapter = peers.PEERS[name]
+        found[name] = lambda adapter=adapter: other(lambda f, x, y: adapter(f, x, y, batch_size), True)
+    return found
+
+
+def measured(name: str, batch_size: int, options: argparse.Namespace, device: str) -> Case:
+    task = TASKS[name]
+    repeats = min(options.repeats, task.repeats)
+    default = prepared(task, batch_size, "auto", device).precision
+    precisions = list(dict.fromkeys(["float32", default] if options.precision == "both" else [options.precision]))
+    steps = options.steps or max(1, min(task.steps, task.rows // batch_size - Stopwatch.LEAD - 1))
+    acts: dict[str, Callable[[], float]] = {}
+    for precision in precisions:
+        others = options.peers if precision == "float32" else ()
+        for key, make in contenders(task, precision, batch_size, device, others).items():
+            acts[key] = watched(*make(), steps, device)
+            acts[key]()
+    taken = in_turns(acts, repeats)
+    case = Case(f"{task.about}, batch {batch_size}", taken, [], steps * batch_size)
+    case.things = "images" if task.pictures else "rows"
+    case.pairs = claims(case, name, batch_size, precisions, options.peers)
+    case.facts = {"task": name, "batch": batch_size, "steps": steps, "device": device, "default": default}
+    training = prepared(task, batch_size, precisions[-1], device)
+    case.facts |= share(training, case.speeds()[f"ours {precisions[-1]}"] / batch_size, device)
+    return case
+
+
+def claims(case: Case, name: str, batch_size: int, precisions: Sequence[str], others: Sequence[str]) -> list[Pair]:
+    """Ours to the loops in each precision; to each peer in float32; in the default precision to the best of them."""
+    pairs: list[Pair] = []
+    for precision in precisions:
+        pairs.append(Pair(f"ours {precision}", f"bare {precision}", TO_BARE.get(name)))
+        pairs += [Pair(f"ours {precision}", f"{other} {precision}") for other in ("loader", "tensors")]
+    if others and "float32" in precisions:
+        pairs += [Pair("ours float32", other, 1.0) for other in others]
+        if precisions[-1] != "float32":
+            pairs.append(Pair(f"ours {precisions[-1]}", case.best(others), TO_PEER.get((name, batch_size))))
+    return pairs
+
+
+def share(training: equation.Training, steps_a_second: float, device: str) -> dict[str, float]:
+    """Arithmetic of a step by the products in its forward and backward passes, and its share of the machine's best."""
+    batch = next(training.stream.batches("train", training.clock()))
+    program = training.program.train()
+    with FlopCounterMode(display=False) as counter:
+        program("loss", batch, training.clock())[0].backward()
+    program.zero_grad()
+    best = product_speed(training.precision, device)
+    speed = counter.get_total_flops() * steps_a_second
+    return {"flops_a_step": counter.get_total_flops(), "product_flops": best, "share_of_product": speed / best}
+
+
+def product_speed(precision: str, device: str) -> float:
+    """Operations a second of one large square product: the best of several sizes, of the fastest of several times."""
+    found = 0.0
+    for size in (4096, 8192) if device.startswith("cuda") else (1024, 2048):
+        a, b = (torch.randn(size, size, device=device, dtype=DTYPES[precision]) for _ in range(2))
+        for _ in range(5):
+            waiting(device)()
             began = time.perf_counter()
-            loops[name](steps)
-            wait()
-            seconds[name].append(time.perf_counter() - began)
-    middle = {name: statistics.median(values) for name, values in seconds.items()}
-    ratios = sorted(b / o for b, o in zip(seconds["bare"], seconds["ours"], strict=True))
-    return {
-        "model": model,
-        "batch": batch_size,
-        "precision": precision,
-        "device": device,
-        "images_per_second": round(steps * batch_size / middle["ours"]),
-        "to_bare": round(middle["bare"] / middle["ours"], 3),
-        "to_bare_quartiles": [round(ratios[len(ratios) // 4], 3), round(ratios[3 * len(ratios) // 4], 3)],
-        "to_loader": round(middle["loader"] / middle["ours"], 3),
-        "to_tensors": round(middle["tensors"] / middle["ours"], 3),
-    }
+            a @ b
+            waiting(device)()
+            found = max(found, 2 * size**3 / (time.perf_counter() - began))
+    return found
 
 
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=["mlp", "cnn"], default=["mlp", "cnn"])
+    here = peers.installed()
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), metavar="TASK")
     parser.add_argument("--batches", nargs="+", type=int, default=[128, 512])
+    parser.add_argument("--peers", nargs="*", choices=here, default=here, metavar="PEER")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--precision", choices=["auto", "float32", "bf16"], default="auto")
+    parser.add_argument("--steps", type=int, help="a turn, in place of the task's own")
+    parser.add_argument("--precision", choices=["both", "float32", "bf16"], default="both")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(words)
     device = str(choose_device(options.device))
-    rows: list[dict[str, object]] = []
-    for model in options.models:
+    cases: list[Case] = []
+    for name in options.tasks:
         for batch_size in options.batches:
-            precision = prepared(model, batch_size, options.precision, device).precision
-            rows.append(measure(model, batch_size, precision, options.repeats, device))
-            print(
-                "{model} batch {batch} {precision}: {to_bare:.2f} × bare loop {to_bare_quartiles}, "
-                "{to_loader:.2f} × DataLoader loop, {to_tensors:.2f} × DataLoader of tensors".format(**rows[-1])
-            )
-    if options.out:
-        options.out.write_text(json.dumps({"rows": rows, "provenance": provenance()}, indent=1) + "\n")
+            case = measured(name, batch_size, options, device)
+            cases.append(case)
+            print(said(case.lines()), flush=True)
+            speeds = ", ".join(f"{key} {speed:,.0f}" for key, speed in case.speeds().items())
+            share = f"{100 * case.facts['share_of_product']:.0f}% of the speed of a product of matrices"
+            print(f"{case.things} a second: {speeds}; {share}\n", flush=True)
+            if options.out:
+                written(options.out, cases, {**provenance(), **peers.versions()})
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pyarrow import parquet
 
@@ -115,21 +117,62 @@ def test_shares_hold_in_every_part_of_the_file(numbers: Path) -> None:
 
 
 class Interrupted(Watch):
+    def __init__(self, at: int) -> None:
+        self.at = at
+
     def step(self, step: int, steps: int) -> None:
-        if step == 13:
+        if step == self.at:
             raise KeyboardInterrupt
 
 
-def test_a_run_goes_on_in_the_middle_of_an_epoch(numbers: Path, tmp_path: Path) -> None:
-    data = {"name": "streamed", "path": str(numbers), "target": "side", "batch_size": 64, "buffer": 150}
-    recipe = Recipe(data=data, model={"name": "mlp", "widths": [8]}, budget={"epochs": 3}, engine={"checkpoint": 1e-9})
-    whole = equation.fit(recipe, run=Run.create(tmp_path / "whole"))
-    run = Run.create(tmp_path / "parts")
+def resumed(recipe: Recipe, again: Recipe, cut: int, place: Path) -> tuple[equation.Outcome, Run]:
+    """A run that is interrupted after `cut` steps and goes on by the recipe `again`."""
+    run = Run.create(place)
     with pytest.raises(KeyboardInterrupt):
-        equation.fit(recipe, run=run, watch=Interrupted())
-    parts = equation.fit(recipe, run=run)
-    for name, value in whole.program.state_dict().items():
-        assert torch.equal(value, parts.program.state_dict()[name]), name
+        equation.fit(recipe, run=run, watch=Interrupted(cut))
+    return equation.fit(again, run=run), run
+
+
+def assert_same(one: equation.Outcome, other: equation.Outcome) -> None:
+    for name, value in one.program.state_dict().items():
+        assert torch.equal(value, other.program.state_dict()[name]), name
+    assert one.values == other.values
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cut=st.integers(1, 21),
+    buffer=st.sampled_from([1, 150, 400, 10_000]),
+    accumulate=st.sampled_from([1, 3]),
+    drop_last=st.booleans(),
+)
+def test_a_run_goes_on_from_any_step_to_the_same_bits(
+    numbers: Path, tmp_path_factory: pytest.TempPathFactory, cut: int, buffer: int, accumulate: int, drop_last: bool
+) -> None:
+    """11 batches a pass, or 4 windows of at most 3: in the middle of a pass, at its end, and of a window of rows."""
+    data = {"name": "streamed", "path": str(numbers), "target": "side", "batch_size": 64, "buffer": buffer}
+    data["drop_last"] = drop_last
+    engine = {"checkpoint": 1e-9, "accumulate": accumulate}
+    recipe = Recipe(data=data, model={"name": "mlp", "widths": [8]}, budget={"epochs": 2}, engine=engine)
+    whole = equation.fit(recipe)
+    last = max(whole.facts["steps"] - 1, 1)
+    parts, run = resumed(recipe, recipe, min(cut, last), tmp_path_factory.mktemp("run") / "parts")
+    assert_same(whole, parts)
+    steps = [row["step"] for row in run.trace()]
+    assert steps == sorted(set(steps)), "the trace says a step twice"
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0)])
+def test_workers_may_change_when_a_run_goes_on(pictures: Path, tmp_path: Path, before: int, after: int) -> None:
+    def recipe(workers: int) -> Recipe:
+        data = {"name": "streamed", "path": str(pictures), "batch_size": 7, "buffer": 20, "workers": workers}
+        data["augment"] = ["flip"]
+        engine = {"checkpoint": 1e-9}
+        return Recipe(data=data, model={"name": "mlp", "widths": [8]}, budget={"epochs": 2}, engine=engine)
+
+    whole = equation.fit(recipe(0))
+    parts, _ = resumed(recipe(before), recipe(after), 5, tmp_path / "run")
+    assert_same(whole, parts)
 
 
 def test_leaving_a_pass_leaves_no_thread_behind(pictures: Path) -> None:
@@ -192,11 +235,11 @@ def test_chosen_where_memory_is_short(pictures: Path, numbers: Path, monkeypatch
     assert streamed.whole(str(pictures), "label") == 90 * 108
     assert streamed.whole(str(numbers), "side") == 1000 * 2 * 12
     table = {"name": str(numbers), "target": "side"}
-    for given, room in ((str(pictures), 2 * 90 * 108), (table, 2 * 24_000)):
+    for data, room in ((str(pictures), 2 * 90 * 108), (table, 2 * 24_000)):
         monkeypatch.setattr(defaults, "free_memory", lambda room=room: room)
-        assert open_stream(given).spec["name"] == "resident"  # type: ignore[attr-defined]
+        assert open_stream(data).spec["name"] == "resident"  # type: ignore[attr-defined]
         monkeypatch.setattr(defaults, "free_memory", lambda room=room: room - 1)
-        stream = open_stream(given)
+        stream = open_stream(data)
         assert stream.spec["name"] == "streamed"  # type: ignore[attr-defined]
         assert "read from disk in pieces" in stream.said[0]
         again = open_stream(stream.spec)  # type: ignore[attr-defined]
