@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from thetastar import __version__
-from thetastar.terminal import explaining, tuning
+from thetastar.terminal import decomposing, explaining, tuning
 from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
 from thetastar.terminal.kinds import KINDS
 from thetastar.terminal.options import (
@@ -50,6 +50,8 @@ app = typer.Typer(
 )
 app.add_typer(explaining.app)
 app.command()(tuning.tune)
+app.command()(decomposing.decompose)
+app.command()(decomposing.curve)
 
 
 @app.callback(invoke_without_command=True)
