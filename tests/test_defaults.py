@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 import thetastar as ts
-from thetastar.defaults import completed, data_spec, open_for
+from thetastar.defaults import completed, data_spec, default_model, open_for
 from thetastar.errors import UserError
+from thetastar.outer.learners import default_models
+from thetastar.protocols import Field, Schema
 from thetastar.recipe import Recipe
 
 
@@ -20,6 +22,13 @@ def test_the_kind_of_input_chooses_the_model_and_the_task_the_measures() -> None
     assert full(data="blobs").model["name"] == "mlp"
     assert [m["name"] for m in full(data="plane").measures] == ["rmse", "mae", "r2"]
     assert [m["name"] for m in full(data="blobs").measures] == ["accuracy", "nll", "ece"]
+
+
+def test_images_too_small_to_pool_get_a_model_that_fits_them() -> None:
+    for side, model in ((1, "mlp"), (3, "mlp"), (4, "cnn")):
+        schema = Schema(Field("image", (3, side, 8)), Field("category", classes=2))
+        assert default_model(schema) == model
+        assert ("cnn" in default_models(schema)) == (model == "cnn")
 
 
 def test_a_model_names_its_method_and_a_method_its_model_and_stream() -> None:

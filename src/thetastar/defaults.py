@@ -20,6 +20,7 @@ STREAMED = "streamed"  # the stream that reads from disk
 FROM_DISK = "they are read from disk in pieces (data.name=resident data.source=PATH holds them in memory)"
 ROOM = 0.5  # share of the free memory that data may take
 PLAIN = {"name", "path", "target", "label", "title"}  # keys of a spec that both ways of reading understand
+SMALLEST = 4  # pixels of a side, below which two poolings leave nothing of an image
 AUTO = "auto"  # as algorithm.lr: a range test chooses it, see `rates`
 MODELS = {"image": "cnn", "vector": "mlp", "words": "softmax", "state": "mlp"}
 NARROW = {"name": "unet", "width": 16, "norm": "batch"}  # a sixteenth of the published net's arithmetic
@@ -309,6 +310,8 @@ def default_model(schema: Schema) -> str | Spec:
         return NARROW
     if schema.input.quantiles:
         return "tabular_mlp"
+    if schema.input.kind == "image" and min(schema.input.shape[1:]) < SMALLEST:
+        return "mlp"
     if schema.target is not None and schema.target.kind == "number" and schema.input.kind == "words":
         return "mlp"
     return MODELS.get(schema.input.kind, "mlp")

@@ -48,7 +48,7 @@ def default_models(schema: Schema) -> list[Any]:
     plain = "linear" if target == "number" else "softmax"
     if kind == "image":
         edges = ["hog_linear"] if min(schema.input.shape[1:]) >= 16 else []  # smaller ones have too few to a cell
-        return [plain, *edges, "knn", "mlp", "cnn"]
+        return [plain, *edges, "knn", *dict.fromkeys(["mlp", default_model(schema)])]
     if kind == "words":
         return ["knn", "mlp", "gradient_boosting"] if target == "number" else ["naive_bayes", plain, "knn", "mlp"]
     if kind in ("vector", "state"):
