@@ -33,7 +33,7 @@ SPEED = {  # what is run when none is named, with the words of a rehearsal
     "memory": "--tasks mnist_mlp --steps 1 --repeats 1 --peers",
     "streaming": "--rows 600 --repeats 1",
     "growth": "--largest 2 --repeats 1",
-    "members": "--members 3 --steps 2 --repeats 1",
+    "members": "--sizes small --members 3 --steps 1 --repeats 1",
     "augmentation": "--repeats 1",
     "architectures": "--models resnet50 --size 32 --batch 2 --steps 1 --repeats 1",
 }

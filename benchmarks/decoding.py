@@ -26,14 +26,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from benchmarks import loops
-from benchmarks.tasks import alike, first_layer, ours
+from benchmarks.tasks import alike, first_layer, ours, ready
 from benchmarks.throughput import watched
 from benchmarks.turns import Case, Pair, in_turns, said, written
 from thetastar import equation, registry
-from thetastar.defaults import completed
 from thetastar.hardware import choose_device, provenance
 from thetastar.recipe import Recipe
-from thetastar.watch import Watch
 
 ROWS, SIDE, PAD = 10_000, 32, 4
 BAR = 5.0
@@ -81,9 +79,7 @@ class Encoded(Dataset[tuple[Tensor, int]]):
 
 def training_on(data: Any, model: Any, precision: str, device: str) -> equation.Training:
     stream = registry.build("data", data)
-    recipe = Recipe(data=data, model=model, engine={"precision": precision, "device": device})
-    recipe = completed(recipe, stream)
-    return equation.Training(recipe, stream, equation.assemble(recipe, stream.schema), None, Watch())
+    return ready(Recipe(data=data, model=model, engine={"precision": precision, "device": device}), stream)
 
 
 def measured(model: str, options: argparse.Namespace, device: str, place: Path) -> Case:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.members import together
+from benchmarks.members import TINY, Size, together
 from benchmarks.tasks import TASKS, first_layer, opened, ours, prepared
 from benchmarks.throughput import waiting, watched
 from benchmarks.turns import in_turns, spread, timed
@@ -58,7 +58,7 @@ def of_members(counts: Sequence[int], device: str) -> Acts:
     acts: Acts = {}
     wait = waiting(device)
     for members in counts:
-        acts[members] = timed(lambda loop=ours(together(members, device)): (loop(STEPS), wait()))
+        acts[members] = timed(lambda loop=ours(together(Size(TINY, members, 64, STEPS), device)): (loop(STEPS), wait()))
     return acts
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.soak [--runs 2000] [--out FILE]
 
-Recipes take turns: nets of several kinds, a teacher, a population, data from disk with workers, run folders that are
+Recipes take turns: nets of several kinds, a teacher, populations, data from disk with workers, run folders that are
 written, loaded and asked. After every round of them the process is looked at: resident memory, open files, threads,
 processes, and tensors and other objects that are alive. Growth is the slope of a straight line through the second half
 of the rounds, as caches fill in the first.
@@ -49,8 +49,10 @@ def recipes(place: Path) -> list[Recipe]:
         {"data": "digits", "model": mlp},
         {"data": "digits", "model": {"name": "cnn", "channels": [4, 8], "hidden": 16}},
         {"data": "digits", "model": "softmax", "algorithm": "sgd"},
-        {"data": "blobs", "model": mlp, "method": {"name": "population", "members": 3}},
+        {"data": "blobs", "model": mlp, "method": {"name": "population", "members": 3, "execution": "stacked"}},
+        {"data": "blobs", "model": mlp, "method": {"name": "population", "members": 3, "execution": "threads"}},
         {"data": "digits", "model": mlp, "method": "mixup"},
+        {"data": {"name": "few_labels", "source": "digits"}, "model": mlp, "method": "mean_teacher"},
         {"data": "blobs", "model": "decision_tree"},
         {"data": streamed(place), "model": mlp},
     ]
@@ -112,7 +114,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
 
     def tell(number: int, seen: Mapping[str, float]) -> None:
-        if number % 140 == 0:
+        if number % 90 == 0:
             counts = ", ".join(f"{value:,.0f} {name}" for name, value in seen.items() if name != "resident")
             print(f"{number} runs: {seen['resident'] / MIB:.0f} MiB, {counts}", flush=True)
 

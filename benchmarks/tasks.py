@@ -80,8 +80,15 @@ def prepared(task: Task, batch_size: int, precision: str, device: str) -> equati
         algorithm={"name": "adamw", "schedule": None},
         engine={"precision": precision, "device": device},
     )
-    recipe = completed(recipe, stream)
-    return equation.Training(recipe, stream, equation.assemble(recipe, stream.schema), None, Watch())
+    return ready(recipe, stream)
+
+
+def ready(recipe: Recipe, stream: Stream) -> equation.Training:
+    """Before its first step, with all settled that a run finds out by trial; not compiled, as no other contender is."""
+    recipe = completed(recipe.replace(engine={**recipe.engine, "compile": False}), stream)
+    training = equation.Training(recipe, stream, equation.assemble(recipe, stream.schema), None, Watch())
+    training.begin()
+    return training
 
 
 def first_layer(f: nn.Module) -> nn.Module:
