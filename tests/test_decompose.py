@@ -9,7 +9,7 @@ import pytest
 
 from thetastar import cli
 from thetastar.outer import series
-from thetastar.outer.curve import Curve, Point, over_sizes
+from thetastar.outer.curve import Curve, Point, over_sizes, over_widths
 from thetastar.outer.power import fitted
 from thetastar.outer.series import errors
 from thetastar.recipe import Recipe
@@ -145,20 +145,44 @@ def test_widths_change_the_model_and_nothing_else(theta, tmp_path):
         assert (recipe.data["label_noise"], recipe.data["keep"]) == (0.2, 20)
 
 
-def swept(test, train):
-    pairs = enumerate(zip(test, train, strict=True))
-    points = [Point(2**n, value, value - 0.01, value + 0.01, fit) for n, (value, fit) in pairs]
-    return Curve("made", "mlp", "width", "0-1", 3, points)
+def swept(loss, *test):
+    """A curve with these errors at widths 1, 2, 4, …, of five seeds that are 0.01 apart."""
+    seeds = [tuple(value + 0.01 * n for n in range(5)) for value in test]
+    tops = [tuple(values[n] + 0.01 * (n % 2) for n in range(5)) for values in seeds]  # pairs differ by 0 or 0.01
+    points = [Point(2**n, float(np.mean(each)), 0.0, 1.0, 0.0, each) for n, each in enumerate([seeds[0], *tops[1:]])]
+    return Curve("made", "mlp", "width", loss, 5, points)
 
 
 def test_a_peak_must_stand_out_on_both_sides():
-    falling = [0.5, 0.4, 0.3, 0.2]
-    peak = swept([0.4, 0.3, 0.36, 0.2], falling).peak
+    peak = swept("0-1", 0.4, 0.3, 0.36, 0.2).peak
     assert peak is not None
     assert peak.at == 4
-    assert swept([0.4, 0.3, 0.315, 0.2], falling).peak is None
-    assert swept(falling, falling).peak is None
-    assert swept([0.2, 0.3, 0.4, 0.5], falling).peak is None
+    assert swept("0-1", 0.3, 0.305, 0.2).peak is None  # within the luck of seeds
+    assert swept("0-1", 0.5, 0.4, 0.3, 0.2).peak is None
+    assert swept("0-1", 0.2, 0.3, 0.4, 0.5).peak is None
+
+
+@pytest.mark.shows("X5")
+def test_least_squares_on_random_features_peaks_where_there_are_as_many_as_rows(tmp_path):
+    """Double descent as theory has it (Belkin, Hsu and Xu 2020): at 60 rows the peak is at 60 features; a ridge takes
+    it away."""
+    data = {"name": "plane", "entries": 10, "noise": 0.5, "valid": 0.0, "keep": 60}
+    model, engine = {"name": "mlp", "widths": [1]}, {"device": "cpu"}
+    plain, held = (
+        over_widths(
+            Recipe(data=data, model=model, method={"name": "least_squares", "ridge": ridge}, engine=engine),
+            [10, 60, 600],
+            6,
+            tmp_path / str(ridge),
+        )
+        for ridge in (0.0, 10.0)
+    )
+    assert plain.threshold == 60
+    assert plain.peak is not None
+    assert plain.peak.at == 60
+    assert plain.points[1].test > 3 * max(plain.points[0].test, plain.points[2].test)
+    assert held.peak is None
+    assert "Test error rises to a peak at width 60" in plain.sentences()[1]
 
 
 def test_errors_of_numbers_are_squared_and_of_classes_counted():

@@ -15,7 +15,7 @@ from thetastar.errors import UserError
 from thetastar.outer.decompose import pool_of
 from thetastar.outer.power import FEWEST, Law, fitted
 from thetastar.outer.series import Piece, Series, opened, question, ready
-from thetastar.outer.statistics import Array, fixed_spread, interval, is_binary
+from thetastar.outer.statistics import ALPHA, Array, Spread, fixed_spread, interval, is_binary
 from thetastar.protocols import Stream
 from thetastar.recipe import Recipe
 from thetastar.watch import Watch
@@ -28,13 +28,14 @@ LEARNT = 0.01  # share of errors, or of the target's variance, on train below wh
 
 @dataclass(frozen=True)
 class Point:
-    """Errors at one size or width: mean on test with its 95% interval, mean on train."""
+    """Errors at one size or width: mean on test with its 95% interval, mean on train, mean on test of each seed."""
 
     at: int
     test: float
     low: float
     high: float
     train: float
+    seeds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,26 @@ class Curve:
 
     @property
     def peak(self) -> Point | None:
-        """Where test error rises with width and falls again: the highest point that is beyond the intervals of a lower
-        one before it and of a lower one after it; None where there is none."""
+        """Where test error rises with width and falls again, beyond the luck of seeds; None where it does not.
+
+        The largest error between the ends against the smallest before it and the smallest after it, by paired t-tests
+        over seeds, of logs where errors are squares. As the three are chosen from all points, α is divided by their
+        number (Bonferroni).
+        """
         if self.over != "width":
             return None
-        places = range(1, len(self.points) - 1)
-        inner = [place for place in places if self.stands_out(place)]
-        return self.points[max(inner, key=lambda place: self.points[place].test)] if inner else None
+        middle = max(range(1, len(self.points) - 1), key=lambda place: self.points[place].test)
+        top, before, after = self.points[middle], self.points[:middle], self.points[middle + 1 :]
+        lows = [min(side, key=lambda point: point.test) for side in (before, after)]
+        return top if all(self.above(top, low) for low in lows) else None
 
-    def stands_out(self, place: int) -> bool:
-        point, before, after = self.points[place], self.points[:place], self.points[place + 1 :]
-        return all(any(point.low > other.high for other in side) for side in (before, after))
+    def above(self, top: Point, low: Point) -> bool:
+        """Whether the error of one width is larger than that of another with every correction."""
+        pairs = np.array([top.seeds, low.seeds])
+        if self.loss == "squared":
+            pairs = np.log(np.maximum(pairs, np.finfo(np.float64).tiny))
+        d = pairs[0] - pairs[1]
+        return bool(d.mean() > Spread((d.var(ddof=1) / len(d),), (len(d) - 1.0,)).half(ALPHA / len(self.points)))
 
     def to_json(self) -> dict[str, Any]:
         about = {key: value for key, value in vars(self).items() if key not in ("points", "law")}
@@ -94,7 +104,7 @@ class Curve:
         if self.peak:
             lines.append(f"Test error rises to a peak at width {self.peak.at} and falls again beyond it.")
         else:
-            lines.append("No peak of the test error stands out of the intervals.")
+            lines.append("No peak of the test error stands out of the luck of seeds.")
         return lines
 
     def lawful(self, law: Law) -> str:
@@ -208,7 +218,7 @@ def point(at: int, errors: Array, train: float) -> Point:
     """Shapes: errors (seeds, examples)."""
     mean, binary = float(errors.mean()), is_binary(errors)
     low, high = interval(mean, fixed_spread(errors, binary), errors.shape[1], binary)
-    return Point(at, mean, max(low, 0.0), high, float(train))
+    return Point(at, mean, max(low, 0.0), high, float(train), tuple(errors.mean(1).tolist()))
 
 
 def interpolation(points: Sequence[Point], limit: float) -> int | None:

@@ -11,6 +11,7 @@ from thetastar.outer import wording
 from thetastar.outer.curve import BEYOND, Curve
 
 WIDTH, HEIGHT, GRID = 520, 300, 40
+STEEP = 10  # largest test error over the smallest, from which on squared errors are drawn on a log axis
 TITLES = {"0-1": "errors, % of the rows", "squared": "mean squared error"}
 
 
@@ -79,13 +80,18 @@ def ticks(first: float, last: float) -> list[float]:
 def of_widths(found: Curve) -> dict[str, Any]:
     """Test and train error; the width from which on the training rows are fitted is marked."""
     measured = rows(found)
+    low, high = min(row["test"] for row in measured), max(row["test"] for row in measured)
+    steep = found.loss == "squared" and high > STEEP * low
+    bottom = low / 2 if steep else 0.0  # below it lines are cut: a log axis has no 0
+    measured = [{**row, **{n: max(row[n], bottom) for n in ("low", "train")}} for row in measured]
     lines = [{"at": row["at"], "value": row[split], "split": split} for row in measured for split in ("test", "train")]
     scale = {"domain": ["test", "train"], "range": [FIRST, SECOND]}
     first, last = measured[0]["at"], measured[-1]["at"]
     x = {"field": "at", "type": "quantitative", "title": "width",
          "scale": {"type": "log", "domain": [first / 1.1, last * 1.1], "nice": False},
          "axis": {"grid": False, "values": ticks(first, last), "format": "~s"}}  # fmt: skip
-    y = {"type": "quantitative", "title": TITLES[found.loss], "scale": {"zero": True}}
+    y = {"type": "quantitative", "title": TITLES[found.loss],
+         "scale": {"type": "log", "nice": False} if steep else {"zero": True}}  # fmt: skip
     mark: list[dict[str, Any]] = []
     if found.threshold is not None:
         here = {"values": [{"at": found.threshold, "text": "training rows fitted"}]}
