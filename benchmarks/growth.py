@@ -28,7 +28,12 @@ SAMPLES = [2**power for power in range(11, 18)]
 WIDTHS = [64, 128, 256, 512, 1024, 2048]
 MEMBERS = [1, 2, 4, 8, 16, 32, 64, 128]
 BATCH, STEPS = 128, 20
-AXES = {"samples": "training rows, a pass", "parameters": "parameters, a step", "members": "members, a step"}
+AXES = {
+    "samples": "training rows (a pass)",
+    "parameters": f"parameters ({STEPS} steps)",
+    "members": f"members ({STEPS} steps)",
+}
+DECADES = [10.0**power for power in range(-6, 10)]  # lines of the figure
 Acts = dict[int, Callable[[], float]]
 
 
@@ -94,7 +99,7 @@ def figure(found: Mapping[str, Mapping[str, Any]]) -> str:
             "x": {"field": "x", "type": "quantitative", "scale": {"type": "log"}, "title": AXES[name]},
             "y": {"field": "y", "type": "quantitative", "scale": {"type": "log"}, "title": "seconds"},
         }
-        axes["x"]["axis"] = axes["y"]["axis"] = {"tickCount": 4, "format": "~s"}
+        axes["x"]["axis"] = axes["y"]["axis"] = {"values": DECADES, "format": "~s"}
         mark = {"type": "line", "point": {"color": drawing.FIRST}, "color": drawing.FIRST, "strokeWidth": 2}
         title = f"{name}: exponent {entry['exponent']:.2f}"
         data = {"values": rows}
