@@ -13,8 +13,9 @@ from torch.func import functional_call
 
 from thetastar import registry
 from thetastar.errors import UserError
-from thetastar.functional.executing import Ready, Said, at_once, by_turns, medians, replica
+from thetastar.functional.executing import MEMBERS, Ready, Said, at_once, by_turns, medians, replica
 from thetastar.functional.keys import keyed, reseed, seeded
+from thetastar.functional.nested import rows_of
 from thetastar.functional.stacking import (
     Member,
     Place,
@@ -140,6 +141,7 @@ class population(Objective):
     # --- the loss ----------------------------------------------------------------------------------------------------
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
+        self._check(batch)
         self._remember(t)
         keys = self.keys(t)
 
@@ -170,6 +172,12 @@ class population(Objective):
         log["mean_loss"] = mean_of(values.detach(), learning)
         weight = said["weight"].mean() if "weight" in said else None
         return total, Aux(log, carry, weight, each=values.detach())  # type: ignore[arg-type]
+
+    def _check(self, batch: Batch) -> None:
+        parts = rows_of(batch[MEMBERS]) if MEMBERS in batch else self.count
+        if parts != self.count:
+            got = f"a batch with parts for {parts} members in a population of {self.count}"
+            raise UserError(got, "a part for each", f"set method.members={parts}, or data.members={self.count}")
 
     def keys(self, t: Clock) -> list[int]:
         """The key of each member's loss evaluation: what the engine would give it alone, so masks are the same."""
