@@ -99,7 +99,7 @@ def in_place(f: Model, functions: Mapping[str, Callable[..., Any]]) -> Iterator[
             del vars(f)[name]
 
 
-def failed(error: RuntimeError) -> bool:
+def failed(error: BaseException) -> bool:
     """Whether it is compiling, and not the loss, that could not be done."""
     from torch._dynamo.exc import TorchDynamoException
 

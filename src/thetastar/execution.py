@@ -98,11 +98,11 @@ class Execution:
             before = writes(move)
             try:
                 return training.algorithm.update(move, training.loss(move, t), parts, training.states[move.name], t)
-            except RuntimeError as error:  # torch.OutOfMemoryError is one
+            except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is the former
                 untouched = writes(move) == before and within_gradient(error)
                 if ran_out(error):
                     self._halve(training, move, window, untouched)
-                elif self.compiled and compiling.failed(error):
+                elif self.compiled and compiling.failed(error):  # before anything was written
                     self._uncompiled(training, error)
                 else:
                     raise
@@ -113,27 +113,36 @@ class Execution:
         """Smaller parts from here on, or a UserError that says what would help."""
         rows = max(rows_of(batch) for batch in window)
         at = -(-rows // self.micro)
-        reason = indivisible(training, move) if untouched else "in the update itself"
+        where = f"out of memory at step {training.step}"
+        reason = indivisible(training, move)
         if not reason and not all(map(divisible, window)):
-            reason = "and batches that cannot be cut by examples"
-        if reason or at == 1:
-            got = f"out of memory at step {training.step} with {at} examples at once {reason}"
+            reason = "as they cannot be cut by examples"
+        if reason or at == 1 or not untouched:
+            whole = f"{at} examples at once, which stay together {reason}" if reason else f"{at} examples at once"
+            got = f"{where}: {whole if untouched else 'the update itself does not fit'}"
             run = training.run
             again = f"; where more memory is free, go on with theta fit --resume {run.path}" if run else ""
             raise UserError(got, "a step that fits", f"{helps(training, move)}{again}")
         self.micro *= 2
         training.watch.say(
-            f"out of memory at step {training.step} with {at} examples at once: from here on each batch is taken in "
-            f"{self.micro} parts ({MICRO}), which gives the same gradient"
+            f"{where} with {at} examples at once: from here on each batch is taken in {self.micro} parts, "
+            f"which add up to the same gradient"
         )
 
-    def _uncompiled(self, training: Training, error: RuntimeError) -> None:
+    def _uncompiled(self, training: Training, error: BaseException) -> None:
         """Go on without compiling where nobody asked for it."""
         reason = str(error).strip().split("\n")[0]
         if training.engine.compile is True:
             raise UserError(f"f cannot be compiled here: {reason}", "engine.compile=false", "leave it out") from None
         self.compiled, self.because = False, f"it failed: {reason}"
         training.watch.say(f"f is not compiled: {reason}")
+
+
+def said(facts: Mapping[str, Any]) -> str:
+    """How a run was carried out, by its facts: 'bf16, compiled, in 4 parts'."""
+    parts = facts.get("micro", 1)
+    named = [facts.get("precision", "float32"), "compiled" if facts.get("compiled") else ""]
+    return ", ".join(word for word in [*named, f"in {parts} parts" if parts > 1 else ""] if word)
 
 
 def indivisible(training: Training, move: Move | None = None) -> str:
@@ -160,9 +169,9 @@ def helps(training: Training, move: Move) -> str:
     return "try " + " or ".join(ways)
 
 
-def ran_out(error: RuntimeError) -> bool:
+def ran_out(error: BaseException) -> bool:
     """Whether this is how torch says that there is no memory left, on a GPU or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def within_gradient(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thetastar import registry
+from thetastar import execution, registry
 from thetastar.errors import UserError
 from thetastar.outer import evidence, wording
 from thetastar.outer.examples import Examples, examples_of
@@ -232,7 +232,7 @@ def table(groups: Sequence[Group], split: Split) -> Section:
 
 def origins(groups: Sequence[Group]) -> Section:
     """A row a run: where it is, its seed, its data, when and by what it was made."""
-    heads = ["run", "seed", "data", "test opened", "finished", "commit", "torch", "hardware"]
+    heads = ["run", "seed", "data", "test opened", "finished", "commit", "torch", "hardware", "precision"]
     rows = []
     for run in (run for group in groups for run in group.runs):
         known, seen = run.provenance, run.measures.get("facts", {})
@@ -242,7 +242,7 @@ def origins(groups: Sequence[Group]) -> Section:
             [
                 str(run.path), str(run.recipe.seed), str(seen.get("data", "–")), opened,
                 str(known.get("finished", "–")), str(known.get("commit") or "–")[:10], str(known.get("torch", "–")),
-                str(known.get("gpu") or known.get("processor") or "–"),
+                str(known.get("gpu") or known.get("processor") or "–"), execution.said(seen) if seen else "–",
             ]
         )  # fmt: skip
     return section("origins", "Provenance", heads=heads, rows=rows)

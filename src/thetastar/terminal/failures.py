@@ -48,6 +48,13 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
             fail(str(error))
         except KeyboardInterrupt as stop:
             fail(str(stop) or "interrupted", INTERRUPTED)
+        except (RuntimeError, MemoryError) as error:
+            from thetastar.execution import ran_out
+
+            if not ran_out(error):
+                raise
+            first = str(error).strip().split("\n")[0]
+            fail(f"out of memory{first and ': '}{first}; free some, or take a smaller data.batch_size")
         except BrokenPipeError:
             _deafen()
             raise typer.Exit(PIPE_CLOSED) from None

@@ -128,8 +128,10 @@ def classes_of(star: Star) -> Sequence[str]:
 
 
 def how_long(star: Star) -> str:
+    from thetastar import execution
+
     facts = star.facts
-    return f"{facts.get('steps', 0):,} steps in {facts.get('seconds', 0.0):.1f} s ({facts.get('precision', 'float32')})"
+    return f"{facts.get('steps', 0):,} steps in {facts.get('seconds', 0.0):.1f} s ({execution.said(facts)})"
 
 
 def about(star: Star) -> dict[str, Any]:
