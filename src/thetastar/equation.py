@@ -28,7 +28,7 @@ from thetastar.outcome import Outcome
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Method, Model, Move, Program, Schema, Stream
 from thetastar.recipe import Engine, Recipe
 from thetastar.run import Run
-from thetastar.selection import Best
+from thetastar.selection import best_of
 from thetastar.snapshot import cpu_copy
 from thetastar.trace import Row, Trace
 from thetastar.watch import Watch
@@ -85,7 +85,7 @@ class Training:
         self.moves: Sequence[Move] = self.program.method.moves(self.program.f)
         self.states = {move.name: self.algorithm.init(move) for move in self.moves}
         self.windows = max(-(-stream.length("train") // self.engine.accumulate), 1)
-        self.trace, self.guard, self.best = Trace(), Guard(self.program), Best(recipe)
+        self.trace, self.guard, self.best = Trace(), Guard(self.program), best_of(recipe, stream, program.method)
         self.execution = Execution(self)
         self.step, self.steps, self.stopped, self.seconds, self.saved_at = 0, 0, False, 0.0, time.monotonic()
 
@@ -173,7 +173,7 @@ class Training:
     def judge(self, t: Clock, epoch: int) -> Values:
         with self.judged(t):
             values, _ = evaluate(self.whole, self.stream, "valid", self.recipe.measures, t)
-            self.stopped |= bool(self.world.agree(self.best.see(values, self.step, epoch, self.whole)))
+            self.stopped |= bool(self.world.agree(self.best.judge(values, self.step, epoch, self.whole)))
         return values
 
     def judged(self, t: Clock) -> AbstractContextManager[None]:
@@ -187,7 +187,7 @@ class Training:
         with self.judged(t):
             if self.best.active and self.moves and self.best.seen != self.step:
                 values, _ = evaluate(self.whole, self.stream, "valid", self.recipe.measures, t)
-                self.best.see(values, self.step, epoch, self.whole)
+                self.best.judge(values, self.step, epoch, self.whole)
             settled = self.best.weights or cpu_copy(self.whole.state_dict())
         self.whole.load_state_dict(settled)
         began = time.perf_counter()

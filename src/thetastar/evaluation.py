@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,6 +50,25 @@ def evaluate(
         program.train(was)
     values = {key: value for measure in built for key, value in measure.compute().items()}
     return values, {name: torch.cat(parts) for name, parts in spooled.items()}
+
+
+@torch.no_grad()
+def of_each(
+    program: Program, stream: Stream, spec: Mapping[str, Any], t: Clock, count: int, each: Callable[..., Sequence[Any]]
+) -> list[float]:
+    """A measure on valid of each learner of a method, by what `each` says that it predicts."""
+    built: list[Measure] = [registry.build("measures", spec) for _ in range(count)]
+    was = program.training
+    program.eval()
+    try:
+        for number, batch in enumerate(stream.batches("valid", t)):
+            reseed(t.key("evaluate", "valid", number))
+            out = program.method.predict(program.f, batch, built[0].wants | {"members"}, t)
+            for measure, own in zip(built, each(out), strict=True):
+                measure.update(own, batch)
+    finally:
+        program.train(was)
+    return [measure.compute()[spec["name"]] for measure in built]
 
 
 @contextlib.contextmanager

@@ -251,8 +251,31 @@ class population(Objective):
 
     # --- what is written ---------------------------------------------------------------------------------------------
 
-    def each(self) -> Iterator[Tensors]:
-        """Views of one member's tensors after the other: what is written in place goes to the stack."""
+    def each(self, out: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """What each member predicts, out of what all predict together."""
+        parts: list[dict[str, Tensor]] = [{} for _ in range(self.count)]
+        for k, part in enumerate(parts):
+            if "members" in out:
+                part |= mixture(out["members"][:, k : k + 1], self.kind)
+            if "features" in out:
+                part["features"] = out["features"].unflatten(1, (self.count, -1))[:, k]
+        return parts
+
+    def take(self, kept: dict[str, Tensor], now: Mapping[str, Tensor], which: Sequence[int]) -> None:
+        """Into a state of the program that is kept, what these members are now; what they share as it is now."""
+        stacks = {f"method.members.{name}" for name in stacks_of(self.members)}
+        for name, tensor in now.items():
+            if name in stacks:
+                kept[name][which] = tensor[which]
+            else:
+                kept[name] = tensor
+
+    def rest(self, which: Sequence[int]) -> None:
+        """These members stay as they are from here on."""
+        self.active[list(which)] = False
+
+    def _views(self) -> Iterator[Tensors]:
+        """One member's tensors after the other: what is written in place goes to the stack."""
         for k in range(self.count):
             yield {name: tensor.detach()[k] for name, tensor in stacks_of(self.members).items()}
 
@@ -269,7 +292,7 @@ class population(Objective):
         allowed = aux["loss"].allowed
         stepped = self.active if allowed is None else self.active & allowed
         on_host = not stepped.is_cuda
-        for k, tensors in enumerate(self.each()) if self.observes else ():
+        for k, tensors in enumerate(self._views()) if self.observes else ():
             if on_host and not stepped[k]:
                 continue
             own = {n: replace(a, carry={c: value[:, k] for c, value in a.carry.items()}) for n, a in aux.items()}
@@ -284,7 +307,7 @@ class population(Objective):
     @torch.no_grad()
     def consolidate(self, f: Model, stream: Any, t: Clock) -> None:
         """f becomes the first member, so that whoever looks at f alone sees a trained one."""
-        first = next(self.each())
+        first = next(self._views())
         for name, tensor in [*f.named_parameters(), *f.named_buffers()]:
             tensor.copy_(first[f"f.{name}"] if f"f.{name}" in first else self.members.get_buffer(f"f.{name}"))
 
