@@ -15,6 +15,7 @@ from thetastar.defaults import completed, open_stream
 from thetastar.errors import UserError
 from thetastar.evaluation import evaluate
 from thetastar.functional.keys import keyed, reseed
+from thetastar.functional.mixtures import mixture
 from thetastar.methods import population as module
 from thetastar.protocols import Clock, Program, Stream
 from thetastar.recipe import Recipe
@@ -223,7 +224,7 @@ def test_the_prediction_is_the_mixture_and_f_is_the_first_member() -> None:
 
 @pytest.mark.parametrize(("kind", "expected"), [("number", 0.35), ("categories", 0.35)])
 def test_mixtures_of_numbers_and_labels_are_means(kind: str, expected: float) -> None:
-    out = module.mixture(torch.tensor([[[0.1], [0.6]]], dtype=torch.float64), kind)
+    out = mixture(torch.tensor([[[0.1], [0.6]]], dtype=torch.float64), kind)
     shown = out["prediction"] if kind == "number" else torch.sigmoid(out["logits"])
     assert shown.item() == pytest.approx(expected)
 

@@ -12,8 +12,7 @@ from tests.methods.test_population_varied import furthest, recipe_of, trained
 from thetastar import equation, registry, resume
 from thetastar.defaults import completed, open_for
 from thetastar.errors import UserError
-from thetastar.functional import executing
-from thetastar.methods import population as module
+from thetastar.functional import pacing
 from thetastar.recipe import Recipe
 from thetastar.snapshot import load_checkpoint, save_checkpoint
 from thetastar.watch import Watch
@@ -113,19 +112,19 @@ def test_the_fastest_is_taken_said_and_kept_by_a_resume(fastest: str, tmp_path, 
             act()
         return {name: 0.002 if name == fastest else 0.004 for name in acts}
 
-    monkeypatch.setattr(module, "medians", measured)
+    monkeypatch.setattr(pacing, "medians", measured)
     recipe, watch = recipe_of(RATES, "sgd", execution="auto"), Heard()
     training = started(recipe, watch)
     before = {name: tensor.clone() for name, tensor in training.program.state_dict().items()}
     training.begin()
     assert training.program.method.mode == fastest
     assert watch.lines == training.program.method.said == resume.facts(training)["said"]
-    assert watch.lines[0].startswith(f"members {module.WORDS[fastest]}: 2 ms a batch")
+    assert watch.lines[0].startswith(f"members {pacing.WORDS[fastest]}: 2 ms a batch")
     after = training.program.state_dict()  # the trial wrote nothing
     assert all(torch.equal(value, after[name]) for name, value in before.items() if "extra" not in name)
     assert all(parameter.grad is None for parameter in training.program.parameters())
     save_checkpoint(tmp_path, "step-000000000", resume.state(training))
-    monkeypatch.setattr(module, "medians", lambda acts: {})
+    monkeypatch.setattr(pacing, "medians", lambda acts: {})
     again = started(recipe, Heard())
     resume.restore(again, load_checkpoint(tmp_path / "step-000000000"))
     assert again.program.method.mode == fastest
@@ -134,8 +133,8 @@ def test_the_fastest_is_taken_said_and_kept_by_a_resume(fastest: str, tmp_path, 
 def test_medians_take_turns_and_leave_the_first_time_out(monkeypatch) -> None:
     clock = iter(range(1000))
     order: list[str] = []
-    monkeypatch.setattr(executing.time, "perf_counter", lambda: next(clock) * 1e-3)
-    found = executing.medians({"a": lambda: order.append("a"), "b": lambda: (order.append("b"), next(clock))})
-    assert order == ["a", "b"] * (1 + executing.ROUNDS)
+    monkeypatch.setattr(pacing.time, "perf_counter", lambda: next(clock) * 1e-3)
+    found = pacing.medians({"a": lambda: order.append("a"), "b": lambda: (order.append("b"), next(clock))})
+    assert order == ["a", "b"] * (1 + pacing.ROUNDS)
     assert found["a"] == pytest.approx(1e-3)
     assert found["b"] == pytest.approx(2e-3)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import statistics
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -158,24 +156,3 @@ def alike(copies: Sequence[Member], member: Member) -> None:
             own.training = other.training
             if "track_running_stats" in vars(other):
                 own.track_running_stats = other.track_running_stats  # type: ignore[assignment]
-
-
-# --- which is fastest -------------------------------------------------------------------------------------------------
-
-ROUNDS, LIMIT = 7, 2.0  # of a trial: how often each takes its turn, and seconds after which no round begins
-
-
-def medians(acts: Mapping[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median seconds of each act, in turns, after a first time that is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in acts}
-    for act in acts.values():
-        act()
-    began = time.perf_counter()
-    for turn in range(ROUNDS):
-        if turn and time.perf_counter() - began > LIMIT:
-            break
-        for name, act in acts.items():
-            start = time.perf_counter()
-            act()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}

@@ -19,6 +19,11 @@ def rows(stack: Tensor) -> Tensor:
     return stack.reshape(len(stack), -1)
 
 
+def mean_of(column: Tensor, counted: Tensor) -> Tensor:
+    """The mean over the members that count."""
+    return column.where(counted, 0).sum() / counted.sum()
+
+
 def finite_each(losses: Tensor, grads: Sequence[Tensor]) -> Tensor:
     """Which members may step: what `gradients.finite` asks of one, of each; (members,)."""
     vectors = [grad for grad in grads if grad.ndim <= 2] or grads

@@ -47,6 +47,13 @@ def objective(inner: Method, wrapper: str) -> Objective:
     return inner
 
 
+def learns_later(method: Method) -> bool:
+    """Whether it, or what it wraps, learns after the last step."""
+    if type(method).consolidate is Wrapper.consolidate:
+        return learns_later(method.inner)  # type: ignore[arg-type]
+    return type(method).consolidate is not Method.consolidate
+
+
 def inner_moves(inner: Method, f: Model) -> list[Move]:
     """The moves of a method that is `inner` in another, their parameters named as in the Program around both."""
 

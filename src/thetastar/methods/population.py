@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,9 +13,12 @@ from torch.func import functional_call
 
 from thetastar import registry
 from thetastar.errors import UserError
-from thetastar.functional.executing import MEMBERS, Ready, Said, at_once, by_turns, medians, replica
+from thetastar.functional.executing import MEMBERS, Ready, Said, at_once, by_turns, replica
 from thetastar.functional.keys import keyed, reseed, seeded
+from thetastar.functional.members import mean_of
+from thetastar.functional.mixtures import mixture
 from thetastar.functional.nested import rows_of
+from thetastar.functional.pacing import MODES, WORDS, Mode, fastest
 from thetastar.functional.stacking import (
     Member,
     Place,
@@ -27,15 +30,12 @@ from thetastar.functional.stacking import (
     stacks_of,
     varied,
 )
-from thetastar.functional.wrapping import Wrapper, objective
+from thetastar.functional.wrapping import learns_later, objective
 from thetastar.layers.frozen import scratch
 from thetastar.protocols import Aux, Batch, Clock, Loss, Method, Model, Move, Objective, Schema, Spec
 from thetastar.registry import Count, Whole
 
 __all__ = ["population"]
-
-Mode = Literal["stacked", "in_turn", "threads"]
-WORDS = {"stacked": "all in one call", "in_turn": "one after the other", "threads": "in threads"}
 
 
 class population(Objective):
@@ -84,8 +84,8 @@ class population(Objective):
         self.inner_spec: Spec = inner.spec  # type: ignore[assignment]
         self.vary, self.seeds = vary or {}, tuple(seeds or ())
         self.count = counted(members, seeds, self.vary)
-        self.execution: str = execution
-        self.mode: str = "stacked" if execution == "auto" else execution
+        self.execution = execution
+        self.mode: Mode = "stacked" if execution == "auto" else execution
         self.reads, self.kinds, self.couples = inner.reads, inner.kinds, inner.couples
         self.observes = type(inner).observe is not Method.observe
         self.said: Sequence[str] = ()
@@ -204,26 +204,17 @@ class population(Objective):
 
     def rehearse(self, f: Model, loss: Loss, batch: Batch, t: Clock) -> None:
         """Take the fastest execution on this batch; where one was asked for, say why it is not possible."""
-        acts = {mode: partial(self._try, mode, loss, batch) for mode in get_args(Mode)}
-        asked = self.execution if self.execution != "auto" else None
+        acts: dict[Mode, Callable[[], None]] = {mode: partial(self._try, mode, loss, batch) for mode in MODES}
+        asked = None if self.execution == "auto" else self.execution
         with scratch(self):
-            acts["in_turn"]()  # a mistake that is none of the stack's shows here
-            why = {"threads": self._unthreadable(t), "stacked": unstackable(acts["stacked"])}
-            if asked:
-                self.mode, reason = asked, why.get(asked, "")
-            else:
-                if torch.get_num_threads() == 1 or self.count == 1:
-                    acts.pop("threads")
-                seconds = medians({mode: act for mode, act in acts.items() if not why.get(mode)})
-                self.mode, reason = min(seconds, key=seconds.__getitem__), ""
-                self.said = [said_of(seconds, why["stacked"])]
+            self.mode, line = fastest(
+                acts, asked, partial(self._unthreadable, t), f"a population of {self.inner_spec['name']}"
+            )
+        self.said = [line] if line else []
         for parameter in self.parameters():
             parameter.grad = None
-        if reason:
-            name = self.inner_spec["name"]
-            raise UserError(f"a population of {name} {WORDS[self.mode]}: {reason}", "auto", "leave execution out")
 
-    def _try(self, mode: str, loss: Loss, batch: Batch) -> None:
+    def _try(self, mode: Mode, loss: Loss, batch: Batch) -> None:
         self.mode = mode
         loss(batch, 0)[0].backward()
 
@@ -243,10 +234,10 @@ class population(Objective):
 
     def get_extra_state(self) -> Tensor:
         """The execution, so that a run that is continued keeps to it."""
-        return torch.tensor(get_args(Mode).index(self.mode))
+        return torch.tensor(MODES.index(self.mode))
 
     def set_extra_state(self, state: Tensor) -> None:
-        self.mode = get_args(Mode)[int(state)]
+        self.mode = MODES[int(state)]
         self.said = self.said or [f"members {WORDS[self.mode]}, as the run began"]
 
     # --- what is written ---------------------------------------------------------------------------------------------
@@ -310,44 +301,3 @@ class population(Objective):
         first = next(self._views())
         for name, tensor in [*f.named_parameters(), *f.named_buffers()]:
             tensor.copy_(first[f"f.{name}"] if f"f.{name}" in first else self.members.get_buffer(f"f.{name}"))
-
-
-def learns_later(method: Method) -> bool:
-    """Whether it, or what it wraps, learns after the last step."""
-    if type(method).consolidate is Wrapper.consolidate:
-        return learns_later(method.inner)  # type: ignore[arg-type]
-    return type(method).consolidate is not Method.consolidate
-
-
-def unstackable(act: Callable[[], None]) -> str:
-    """Why members cannot be stacked, in the words of torch; "" where they can."""
-    try:
-        act()
-    except (RuntimeError, TypeError, ValueError) as error:
-        return f"they cannot be stacked: {str(error).strip().splitlines()[0]}"
-    return ""
-
-
-def said_of(seconds: Mapping[str, float], why: str) -> str:
-    """What was chosen, and by which figures."""
-    first, *others = sorted(seconds, key=seconds.__getitem__)
-    beside = ", ".join([*(f"{WORDS[mode]} {seconds[mode] * 1e3:.3g} ms" for mode in others), *([why] if why else [])])
-    return f"members {WORDS[first]}: {seconds[first] * 1e3:.3g} ms a batch" + (f" ({beside})" if beside else "")
-
-
-def mean_of(column: Tensor, counted: Tensor) -> Tensor:
-    """The mean over the members that count."""
-    return column.where(counted, 0).sum() / counted.sum()
-
-
-def mixture(members: Tensor, kind: str) -> dict[str, Tensor]:
-    """(batch, K, …) probabilities, or values for a `kind` of "number" → their mean, as a method predicts it."""
-    mean = members.mean(1)
-    if kind == "number":
-        return {"prediction": mean, "members": members}
-    safe = mean.clamp_min(torch.finfo(mean.dtype).tiny)
-    if kind == "categories":
-        logits, prediction = safe.log() - torch.log1p(-mean).clamp_min(-100.0), (mean > 0.5).to(torch.int64)
-    else:
-        logits, prediction = safe.log(), mean.argmax(1 if kind == "mask" else -1)
-    return {"logits": logits, "probabilities": mean, "prediction": prediction, "members": members}
