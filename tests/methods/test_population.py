@@ -65,7 +65,7 @@ def normed(tmp_path: Path):
 
 
 def recipe_of(model, **changes) -> Recipe:
-    method = {"name": "population", "members": len(SEEDS), "seeds": SEEDS, **changes}
+    method = {"name": "population", "members": len(SEEDS), "seeds": SEEDS, "execution": "stacked", **changes}
     data = {"name": "bars", "rows": 160, "batch_size": 16}
     return Recipe(
         data=data,

@@ -84,8 +84,8 @@ class population(Objective):
         self.inner_spec: Spec = inner.spec  # type: ignore[assignment]
         self.vary, self.seeds = vary or {}, tuple(seeds or ())
         self.count = counted(members, seeds, self.vary)
-        self.execution = execution
-        self.mode: Mode = "stacked" if execution == "auto" else execution
+        self.asked: Mode | None = None if execution == "auto" else execution
+        self.mode: Mode = self.asked or "stacked"
         self.reads, self.kinds, self.couples = inner.reads, inner.kinds, inner.couples
         self.observes = type(inner).observe is not Method.observe
         self.said: Sequence[str] = ()
@@ -205,11 +205,9 @@ class population(Objective):
     def rehearse(self, f: Model, loss: Loss, batch: Batch, t: Clock) -> None:
         """Take the fastest execution on this batch; where one was asked for, say why it is not possible."""
         acts: dict[Mode, Callable[[], None]] = {mode: partial(self._try, mode, loss, batch) for mode in MODES}
-        asked = None if self.execution == "auto" else self.execution
+        whose = f"a population of {self.inner_spec['name']}"
         with scratch(self):
-            self.mode, line = fastest(
-                acts, asked, partial(self._unthreadable, t), f"a population of {self.inner_spec['name']}"
-            )
+            self.mode, line = fastest(acts, self.asked, partial(self._unthreadable, t), whose)
         self.said = [line] if line else []
         for parameter in self.parameters():
             parameter.grad = None
