@@ -361,6 +361,8 @@ def test_engine_settings_are_checked() -> None:
             equation.fit(recipe(engine=engine))
     with pytest.raises(UserError, match="one of the two"):
         equation.fit(recipe(engine={"compile": True, "recompute": True}))
+    with pytest.raises(UserError, match="members that are trained together"):
+        equation.fit(recipe(engine={"compile": True}, method={"name": "population", "members": 2}))
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory.\nMore"), MemoryError(), on_the_host()])

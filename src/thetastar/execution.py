@@ -46,6 +46,8 @@ class Execution:
             raise UserError(f"{MICRO}={self.micro} {reason}", f"{MICRO}=1", "make data.batch_size smaller instead")
         if self.compiled and training.world.size > 1:
             raise UserError("engine.compile=true on several processes", "one process", "leave it out")
+        if self.compiled and any(move.stacked for move in training.moves):
+            raise UserError("engine.compile=true with members that are trained together", "one net", "leave it out")
         if self.compiled and engine.recompute:
             raise UserError("engine.compile and engine.recompute", "one of the two", "leave one out")
 
