@@ -101,12 +101,14 @@ class World:
         weight = aux.weight if aux.weight is not None else value.new_tensor(float(rows_of(batch)))
         weight = weight.detach().float()
         shown = torch.stack([value.detach().float(), *(entry.detach().float() for entry in aux.log.values())])
-        sums = torch.cat([weight.reshape(1), weight * shown])
+        each = shown[:0] if aux.each is None else aux.each.float()
+        sums = torch.cat([weight.reshape(1), weight * shown, weight * each])
         dist.all_reduce(sums)
-        means = sums[1:] / sums[0]
+        value_of_all, *logs = (sums[1:] / sums[0]).split([1] * len(shown) + [len(each)])
+        each = None if aux.each is None else logs.pop()
         share = value * (weight * self.size / sums[0])
-        log = dict(zip(aux.log, means[1:].unbind(), strict=True))
-        return share + (means[0] - share.detach()), Aux(log, aux.carry, sums[0])
+        log = {name: mean.squeeze(0) for name, mean in zip(aux.log, logs, strict=False)}
+        return share + (value_of_all.squeeze(0) - share.detach()), Aux(log, aux.carry, sums[0], each=each)
 
     def gather(self, aux: Aux) -> Aux:
         """What a move said, with the carry of all ranks in the order of the batch."""

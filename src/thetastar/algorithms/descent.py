@@ -115,9 +115,11 @@ class Descent(Algorithm):
         return decayed, {n: p for n, p in move.parameters.items() if n not in decayed}
 
     def init(self, move: Move) -> Descending:
+        sharded = any(map(is_sharded, move.parameters.values()))
         for name, values in move.own.items():
             self._check_own(name, values)
-        sharded = any(map(is_sharded, move.parameters.values()))
+            if sharded:
+                raise UserError(f"{name} that varies on several processes", "one process", "leave torchrun out")
         optimiser = self.optimiser(self.groups(move), None if sharded else True)
         kept = self.ema is not None or self.swa is not None
         average = {n: p.detach().clone() for n, p in move.parameters.items()} if kept else {}
@@ -161,15 +163,20 @@ class Descent(Algorithm):
             return finite(aux.log["loss"], grads)
         assert aux.each is not None
         aux.allowed = finite_each(aux.each, grads)
-        if aux.allowed.is_cuda or not bool(aux.allowed.all()):
+        if is_sharded(grads[0]):  # members are cut over processes: a step is taken by all or by none
+            aux.allowed = aux.allowed.all().expand(len(aux.allowed))
+        elif aux.allowed.is_cuda or not bool(aux.allowed.all()):
             left_out(grads, aux.allowed)
         return aux.allowed.any()
 
     def _step_members(self, move: Move, aux: Aux, state: Descending, rate: float) -> Tensor:
         """The step that each member takes by its own rate and decay; its size as a share of the largest."""
-        assert aux.allowed is not None
+        assert aux.allowed is not None and aux.finite is not None
         allowed = aux.allowed if move.active is None else aux.allowed & move.active
         share = allowed.double()
+        if is_sharded(state.parameters[0]):  # who rests moves on there; what it ends with is kept elsewhere
+            self._step(state.optimiser, aux.finite)
+            return share
         if "lr" in move.own:
             share = share * (move.own["lr"] / move.own["lr"].max())
         alike = not share.is_cuda and bool((share == 1).all())

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from thetastar.functional.sharding import is_sharded, whole
+
 
 def beside(values: Tensor, stack: Tensor) -> Tensor:
     """(members,) → (members, 1, …), to be multiplied with a stack of them, in its precision."""
@@ -27,7 +29,10 @@ def mean_of(column: Tensor, counted: Tensor) -> Tensor:
 def finite_each(losses: Tensor, grads: Sequence[Tensor]) -> Tensor:
     """Which members may step: what `gradients.finite` asks of one, of each; (members,)."""
     vectors = [grad for grad in grads if grad.ndim <= 2] or grads
-    total = losses + torch.cat([rows(grad) for grad in vectors], 1).sum(1)
+    if is_sharded(vectors[0]):
+        total = losses + torch.stack([whole(rows(grad).sum(1)) for grad in vectors]).sum(0)
+    else:
+        total = losses + torch.cat([rows(grad) for grad in vectors], 1).sum(1)
     return (total - total) == 0
 
 
