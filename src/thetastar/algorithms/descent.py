@@ -171,7 +171,8 @@ class Descent(Algorithm):
 
     def _step_members(self, move: Move, aux: Aux, state: Descending, rate: float) -> Tensor:
         """The step that each member takes by its own rate and decay; its size as a share of the largest."""
-        assert aux.allowed is not None and aux.finite is not None
+        assert aux.allowed is not None
+        assert aux.finite is not None
         allowed = aux.allowed if move.active is None else aux.allowed & move.active
         share = allowed.double()
         if is_sharded(state.parameters[0]):  # who rests moves on there; what it ends with is kept elsewhere
