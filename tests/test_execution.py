@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -319,11 +320,36 @@ def test_the_decision_to_compile_is_said_recorded_and_kept_by_a_resume(monkeypat
         equation.fit(asked, run=run, watch=ear)
     assert any(line.startswith("f is compiled: about") and "would be saved in 6 steps" in line for line in ear.said)
     assert len(made) == 1
-    monkeypatch.setattr(compiling, "GAIN", {})
+    monkeypatch.setattr(compiling, "GAIN", {})  # on other hardware the estimate might be another
     facts = equation.fit(asked, run=run).facts
     assert facts["compiled"] is True
     assert "would be saved" in facts["compiled_because"]
     assert len(made) == 2
+
+
+def test_a_compiled_run_resumes_to_the_same_bits(graphs, tmp_path: Path) -> None:
+    asked = recipe(engine={"compile": True, "checkpoint": 1e-9}, model={"name": "mlp", "widths": [16], "dropout": 0.3})
+    whole = equation.fit(asked)
+    torch.compiler.reset()  # as another process begins
+    run = Run.create(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        equation.fit(asked, run=run, watch=Ear(stop=4))
+    torch.compiler.reset()
+    assert same_bits(weights(whole), weights(equation.fit(asked, run=run)))
+    assert graphs() > 0
+
+
+@pytest.mark.parametrize(
+    ("major", "multiprocessors", "precision", "published"),
+    [(8, 108, "bf16", 312e12), (8, 108, "tf32", 156e12), (8, 108, "float32", 19.5e12), (9, 132, "bf16", 989e12)],
+    ids=["A100 bf16", "A100 tf32", "A100 float32", "H100 bf16"],
+)
+def test_a_gpu_is_taken_to_reach_a_part_of_its_published_peak(
+    major: int, multiprocessors: int, precision: str, published: float, monkeypatch
+) -> None:
+    known = SimpleNamespace(major=major, multi_processor_count=multiprocessors)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: known)
+    assert 0.15 < compiling.speed(torch.device("cuda"), precision) / published < 0.5
 
 
 @pytest.mark.parametrize("asked", [True, "auto"])

@@ -29,7 +29,7 @@ COLD, EACH_LAYER = 20.0, 0.5  # seconds: before the first graph runs, and more f
 LAUNCHES = 30e-6  # seconds a layer and step that small kernels take to be started, there and back
 CLOCK, USED = 1.4e9, 0.3  # cycles a second; share of its peak that a GPU reaches in training
 TENSOR_CORES = {8: 2048, 9: 4096}  # bfloat16 operations a cycle and multiprocessor, by major capability
-PLAIN, TF32 = 256, 1024
+SHARE = {"bf16": 1.0, "tf32": 0.5, "float32": 1 / 16}  # of these, in other precisions
 EXAMPLES = 8  # whose arithmetic is counted
 
 
@@ -77,8 +77,7 @@ def arithmetic(training: Training) -> float:
 def speed(device: torch.device, precision: str) -> float:
     """Operations a second that a GPU reaches in training."""
     known = torch.cuda.get_device_properties(device)
-    cores = TENSOR_CORES.get(known.major, TENSOR_CORES[min(max(known.major, 8), 9)])
-    each = {"bf16": cores, "tf32": TF32}.get(precision, PLAIN)
+    each = TENSOR_CORES[min(max(known.major, 8), 9)] * SHARE[precision]
     return known.multi_processor_count * each * CLOCK * USED
 
 

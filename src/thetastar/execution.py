@@ -55,10 +55,12 @@ class Execution:
         """Once the number of steps is known, and before the first of them."""
         if training.engine.compile == "auto" and training.moves:
             self.compiled, self.because = compiling.pays(training)
-            if self.compiled:
-                training.watch.say(f"f is compiled: {self.because}")
-        if training.engine.recompute and not parts_of(training.program.f):
-            training.watch.say("engine.recompute changes nothing: the model has no blocks")
+            if training.device.type in compiling.GAIN:
+                training.watch.decided(f"f is {'compiled' if self.compiled else 'not compiled'}: {self.because}")
+        together = any(move.stacked for move in training.moves)
+        if training.engine.recompute and (together or not parts_of(training.program.f)):
+            why = "members are trained together" if together else "the model has no blocks"
+            training.watch.decided(f"engine.recompute changes nothing: {why}")
 
     def facts(self) -> dict[str, Any]:
         return {"compiled": self.compiled, "compiled_because": self.because, "micro": self.micro}

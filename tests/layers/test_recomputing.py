@@ -160,12 +160,18 @@ def test_a_plain_row_of_layers_is_kept_at_the_ends_of_its_pieces() -> None:
     assert [len(modules) for _, modules in part.pieces] == [4, 4, 4], "three layers each, and the piece itself"
 
 
-def test_a_model_without_blocks_says_that_nothing_changes() -> None:
+@pytest.mark.parametrize(
+    ("model", "method", "why"),
+    [("softmax", None, "the model has no blocks"), (DEEP, "population", "members are trained together")],
+    ids=["no blocks", "members"],
+)
+def test_where_nothing_changes_it_is_said(model: Any, method: str | None, why: str) -> None:
     said: list[str] = []
 
     class Ear(Watch):
         def say(self, line: str) -> None:
             said.append(line)
 
-    equation.fit(Recipe(data="bars", model="softmax", budget={"steps": 1}, engine={"recompute": True}), watch=Ear())
-    assert said == ["engine.recompute changes nothing: the model has no blocks"]
+    asked = Recipe(data="bars", model=model, method=method, budget={"steps": 1}, engine={"recompute": True})
+    equation.fit(asked, watch=Ear())
+    assert f"engine.recompute changes nothing: {why}" in said
