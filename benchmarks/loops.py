@@ -61,7 +61,7 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         row = self.x[index]
-        return row.float() / 255 if row.dtype == torch.uint8 else row, self.y[index]
+        return floats(row), self.y[index]
 
 
 def loader(f: nn.Module, data: Dataset[Any], batch_size: int, precision: str = "float32", **arguments: Any) -> Loop:
@@ -80,5 +80,10 @@ def loader(f: nn.Module, data: Dataset[Any], batch_size: int, precision: str = "
     return run
 
 
+def floats(x: Tensor) -> Tensor:
+    """Bytes as floats in [0, 1], without a second copy; floats as they are."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
 def converted(x: Tensor, y: Tensor) -> TensorDataset:
-    return TensorDataset(x.float() / 255 if x.dtype == torch.uint8 else x, y)
+    return TensorDataset(floats(x), y)

@@ -126,7 +126,9 @@ def transformers(f: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> Loop:
         )
         optimiser = rule(module)
         constant = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda _: 1.0)
-        transformers.Trainer(module, arguments, train_dataset=Rows(), optimizers=(optimiser, constant)).train()
+        trainer = transformers.Trainer(module, arguments, train_dataset=Rows(), optimizers=(optimiser, constant))
+        trainer.remove_callback(transformers.PrinterCallback)
+        trainer.train()
 
     return run
 
@@ -153,7 +155,7 @@ def keras(f: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> Loop:
 
 def fastai(f: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> Loop:
     """fastai: DataLoaders and a Learner around the given rule."""
-    from fastai.callback.core import Callback, CancelFitException
+    from fastai.callback.core import Callback, CancelFitException, CancelValidException
     from fastai.data.core import DataLoaders
     from fastai.data.load import DataLoader
     from fastai.learner import Learner
@@ -166,6 +168,9 @@ def fastai(f: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> Loop:
         def __init__(self, steps: int) -> None:
             self.left = steps
 
+        def before_validate(self) -> None:
+            raise CancelValidException
+
         def after_batch(self) -> None:
             self.left -= 1
             if not self.left:
@@ -177,7 +182,7 @@ def fastai(f: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> Loop:
     learner = Learner(DataLoaders(source, source, device=device), f, F.cross_entropy, wrapped, lr=1e-3)
 
     def run(steps: int) -> None:
-        with learner.no_bar(), learner.no_logging():
+        with learner.no_logging():  # a bar is there only where its module was imported
             learner.fit(-(-steps * batch_size // len(x)), cbs=[Until(steps)])
 
     return run

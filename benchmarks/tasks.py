@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks import loops
 from benchmarks.turns import Loop
 from thetastar import equation, registry
 from thetastar.defaults import completed
@@ -111,8 +112,9 @@ def alike(training: equation.Training) -> nn.Module:
     return copy.deepcopy(training.program.f).train()
 
 
-def as_floats(stream: Stream) -> tuple[Tensor, Tensor]:
-    """The training rows as floats in memory, as a peer is given them."""
-    rows = torch.from_numpy(stream.rows["train"])  # type: ignore[attr-defined]
-    batch = stream.gather(rows)  # type: ignore[attr-defined]
-    return batch["input"].contiguous(), batch["target"]
+def as_floats(task: Task, stream: Stream) -> tuple[Tensor, Tensor]:
+    """The training rows as floats in memory, as a peer is given them; tables as the stream prepares them."""
+    if task.pictures:
+        return loops.floats(columns(task)[0]), columns(task)[1]
+    batch = stream.gather(torch.from_numpy(stream.rows["train"]))  # type: ignore[attr-defined]
+    return batch["input"].cpu(), batch["target"].cpu()

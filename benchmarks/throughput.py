@@ -54,8 +54,8 @@ def contenders(
 
     def other(make: Callable[[nn.Module, Tensor, Tensor], loops.Loop], floats: bool) -> tuple[Any, loops.Loop]:
         f = alike(prepared(task, batch_size, precision, device))
-        x, y = as_floats(stream) if floats or not task.pictures else columns(task)
-        return first_layer(f), make(f, x.cpu(), y.cpu())
+        x, y = as_floats(task, stream) if floats or not task.pictures else columns(task)
+        return first_layer(f), make(f, x, y)
 
     made = {
         "bare": lambda f, x, y: loops.bare(f, x, y, batch_size, precision),
