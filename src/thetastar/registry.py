@@ -335,6 +335,8 @@ def describe(annotation: Any) -> str:
         kinds = " / ".join(dict.fromkeys(describe(a) for a in args if a is not Ellipsis))
         count = f"{len(args)}, each " if len(args) > 1 and Ellipsis not in args else ""
         return f"a list of {count}{kinds}"
+    if origin is dict:
+        return f"a mapping of {describe(args[0])} to {describe(args[1])}"
     if args:
         return " or ".join(describe(a) for a in args)
     words = {float: "a number", int: "an integer", bool: "true or false", str: "a word", type(None): "none"}

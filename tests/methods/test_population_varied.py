@@ -28,8 +28,8 @@ RULES = {
 def recipe_of(
     vary, algorithm: object = "sgd", model: object = MLP, inner: object = "supervised", data=None, **changes
 ) -> Recipe:
-    count = len(next(iter(vary.values()))) if vary else 3
-    method = {"name": "population", "inner": inner, "seeds": [SEED] * count, "vary": vary}
+    seeds = [SEED] * len(next(iter(vary.values())))
+    method = {"name": "population", "inner": inner, "seeds": seeds, "vary": vary}
     return Recipe(
         data=data or {"name": "bars", "rows": 160, "batch_size": 16},
         model=model,
@@ -114,6 +114,7 @@ def test_numbers_keep_the_precision_of_the_weights() -> None:
         ({"vary": {"model.groups": [2.0, 4.0]}, "model": GROUPED}, "differ in num_groups"),
         ({"vary": {"data.keep": [10.0, 20.0]}}, "resampled"),
         ({"vary": {"rate": [10.0, 20.0]}}, "method.vary: rate"),
+        ({"vary": {"algorithm.lr": []}}, "algorithm.lr has no values"),
     ],
 )
 def test_what_cannot_vary_is_refused_by_name(changes, message: str) -> None:

@@ -50,7 +50,8 @@ class Heard:
 class Descending:
     """A torch optimiser over one move, the average of its parameters where one is asked for, what the schedule heard.
 
-    `decayed` are the parameters that penalties act on; `averaged` counts the steps in a uniform average.
+    `decayed` are the parameters that penalties act on; `averaged` counts the steps in a uniform average; `peak` is the
+    largest of the rates that members of a stack have for themselves.
     """
 
     optimiser: torch.optim.Optimizer
@@ -59,6 +60,7 @@ class Descending:
     average: dict[str, Tensor]
     averaged: int = 0
     heard: Heard = field(default_factory=Heard)
+    peak: float | None = None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -123,11 +125,12 @@ class Descent(Algorithm):
         optimiser = self.optimiser(self.groups(move), None if sharded else True)
         kept = self.ema is not None or self.swa is not None
         average = {n: p.detach().clone() for n, p in move.parameters.items()} if kept else {}
-        return Descending(optimiser, list(move.parameters.values()), list(self.parted(move)[0].values()), average)
+        decayed = list(self.parted(move)[0].values())
+        peak = float(move.own["lr"].max()) if "lr" in move.own else None
+        return Descending(optimiser, list(move.parameters.values()), decayed, average, peak=peak)
 
     def update(self, move: Move, loss: Loss, window: Sequence[Batch], state: Descending, t: Clock) -> Aux:
-        peak = float(move.own["lr"].max()) if "lr" in move.own else self.lr
-        rate = peak * move.scale * self._factor(state, t)
+        rate = (state.peak or self.lr) * move.scale * self._factor(state, t)
         for group in state.optimiser.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
         for parameter in state.parameters:
@@ -179,7 +182,7 @@ class Descent(Algorithm):
             self._step(state.optimiser, aux.finite)
             return share
         if "lr" in move.own:
-            share = share * (move.own["lr"] / move.own["lr"].max())
+            share = share * (move.own["lr"] / (state.peak or self.lr))
         alike = not share.is_cuda and bool((share == 1).all())
         if not alike and not share.is_cuda and not bool(allowed.any()):
             return share

@@ -76,6 +76,8 @@ def counted(members: int | None, seeds: Sequence[int] | None, vary: Vary, defaul
         if key.partition(".")[0] not in ("model", "method", "algorithm") or "." not in key:
             do = "data of their own come from data={name: resampled, …}" if key.startswith("data") else "name its place"
             raise UserError(f"method.vary: {key}", "a number of model, method or algorithm", do)
+        if not vary[key]:
+            raise UserError(f"method.vary: {key} has no values", "one a member", "leave it out")
     given = {f"values of {key}": len(values) for key, values in vary.items()}
     given |= {"seeds": len(seeds)} if seeds is not None else {}
     members = members or next(iter(given.values()), default)

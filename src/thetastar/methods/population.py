@@ -50,9 +50,9 @@ class population(Objective):
         inner: the method of every member; it must have one loss and learn by gradient steps alone.
         members: K ≥ 1; null is as many as there are seeds or values to vary, else 4.
         seeds: s_1, …, s_K; null draws them from the run's seed.
-        vary: {place in the recipe of one member: its K values}, such as {algorithm.lr: [0.1, 0.01], model.dropout: [0,
-            0.5]}; "method." is the inner method. Of the algorithm lr, weight_decay, l1, clip and clip_value; of model
-            and method numbers that enter the loss by arithmetic alone.
+        vary: {place in a member's recipe: its K values}, as {algorithm.lr: [0.1, 0.01], method.label_smoothing: [0,
+            0.1]}; "method" is the inner one. Of the algorithm lr, weight_decay, l1, clip and clip_value; of model and
+            method numbers that enter the loss by arithmetic alone.
         execution: all members in one stacked call, one after the other, or in threads; auto takes the fastest on the
             first batch. They agree but for rounding, so name one where a run shall be repeated to the same bits.
 
@@ -176,8 +176,8 @@ class population(Objective):
     def _check(self, batch: Batch) -> None:
         parts = rows_of(batch[MEMBERS]) if MEMBERS in batch else self.count
         if parts != self.count:
-            got = f"a batch with parts for {parts} members in a population of {self.count}"
-            raise UserError(got, "a part for each", f"set method.members={parts}, or data.members={self.count}")
+            got, do = f"a batch with parts for {parts} members", f"set method.members={parts}"
+            raise UserError(f"{got} in a population of {self.count}", "a part for each", do)
 
     def keys(self, t: Clock) -> list[int]:
         """The key of each member's loss evaluation: what the engine would give it alone, so masks are the same."""
@@ -284,7 +284,7 @@ class population(Objective):
         for k, tensors in enumerate(self._views()) if self.observes else ():
             if on_host and not stepped[k]:
                 continue
-            own = {n: replace(a, carry={c: value[:, k] for c, value in a.carry.items()}) for n, a in aux.items()}
+            own = {n: replace(a, carry={c: x[:, k] for c, x in a.carry.items()}) for n, a in aux.items()}
             with holding(self.members, {place: values[k] for place, values in self.numbers.items()}):
                 functional_call(self.members, tensors, ("observe", own, t))
         if not on_host or not bool(stepped.all()):
