@@ -70,16 +70,15 @@ class Curve:
     def peak(self) -> Point | None:
         """Where test error rises with width and falls again, beyond the luck of seeds; None where it does not.
 
-        The largest error between the ends against the smallest before it and the smallest after it, by paired t-tests
-        over seeds, of logs where errors are squares. As the three are chosen from all points, α is divided by their
-        number (Bonferroni).
+        The largest error between the ends must be above one before it and above one after it, by paired t-tests over
+        seeds, of logs where errors are squares; as it is held against all others, α is divided by how many there are
+        (Bonferroni).
         """
         if self.over != "width":
             return None
         middle = max(range(1, len(self.points) - 1), key=lambda place: self.points[place].test)
-        top, before, after = self.points[middle], self.points[:middle], self.points[middle + 1 :]
-        lows = [min(side, key=lambda point: point.test) for side in (before, after)]
-        return top if all(self.above(top, low) for low in lows) else None
+        top, sides = self.points[middle], (self.points[:middle], self.points[middle + 1 :])
+        return top if all(any(self.above(top, other) for other in side) for side in sides) else None
 
     def above(self, top: Point, low: Point) -> bool:
         """Whether the error of one width is larger than that of another with every correction."""
