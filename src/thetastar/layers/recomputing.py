@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from thetastar.functional.keys import continued
 
+Piece = Callable[..., Any]
 LARGEST = 1 / 3  # of the layers of f that one block may hold; a larger one is taken apart
 
 
@@ -27,23 +28,24 @@ class Part:
         pieces: functions in a row, each with the modules that it runs; each piece keeps its input alone.
     """
 
-    def __init__(self, owner: nn.Module, pieces: Sequence[tuple[Callable[..., Any], Sequence[nn.Module]]]) -> None:
+    def __init__(self, owner: nn.Module, pieces: Sequence[tuple[Piece, Sequence[nn.Module]]]) -> None:
         self.owner = owner
         self.pieces = [(run, [inner for module in modules for inner in module.modules()]) for run, modules in pieces]
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
-        for run, modules in self.pieces:
-            if torch.is_grad_enabled():
-                again = Again(modules)
-                inputs = (
-                    checkpoint(
-                        run, *inputs, use_reentrant=False, context_fn=lambda again=again: (again.first, again), **named
-                    ),
-                )
-            else:
-                inputs = (run(*inputs, **named),)
-            named = {}
-        return inputs[0]
+        (first, modules), *others = self.pieces
+        out = unkept(first, modules, *inputs, **named)
+        for run, modules in others:
+            out = unkept(run, modules, out)
+        return out
+
+
+def unkept(run: Piece, modules: Sequence[nn.Module], *inputs: Any, **named: Any) -> Any:
+    """What `run` makes of the inputs; where gradients are wanted its activations are computed again for them."""
+    if not torch.is_grad_enabled():
+        return run(*inputs, **named)
+    contexts = contextlib.nullcontext(), Again(modules)
+    return checkpoint(run, *inputs, use_reentrant=False, context_fn=lambda: contexts, **named)
 
 
 class Again:
@@ -53,15 +55,13 @@ class Again:
         self.modules = modules
         self.then = [_seen(module) for module in modules]
         self.keys = continued()
-        self.first = contextlib.nullcontext()
 
     def __enter__(self) -> None:
         self.now = [_seen(module) for module in self.modules]
         for module, (flags, parameters, buffers) in zip(self.modules, self.then, strict=True):
             spare = flags.get("track_running_stats") and flags["training"]  # moments would count the batch twice
-            _show(
-                module, flags, parameters, {n: b.clone() if spare and b is not None else b for n, b in buffers.items()}
-            )
+            copies = {name: b if b is None or not spare else b.clone() for name, b in buffers.items()}
+            _show(module, flags, parameters, copies)
         self.scope = self.keys()
         self.scope.__enter__()
 
