@@ -54,8 +54,10 @@ def state(training: Training) -> dict[str, Any]:
 def plan(training: Training) -> None:
     """Fix the number of steps; a first checkpoint keeps what was decided by timing, for a resume at any moment."""
     rehearse(training)
-    for line in [*training.whole.f.said, *training.whole.method.said]:
+    for line in training.whole.f.said:
         training.watch.decided(line)
+    for line in training.whole.method.said:
+        training.watch.say(line)
     if training.moves:
         training.steps = planned_steps(training)
     training.execution.decide(training)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.methods.test_population import difference, normed, opened  # noqa: F401 - a fixture
 
 from thetastar import equation
@@ -74,6 +76,23 @@ def test_numbers_of_model_and_method_differ_in_every_execution(execution: str) -
         "algorithm.lr": [0.1, 0.05, 0.02],
     }
     assert furthest(recipe_of(vary, execution=execution)) < 1e-9
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    rule=st.sampled_from(sorted(RULES)),
+    execution=st.sampled_from(["stacked", "in_turn", "threads"]),
+    rates=st.lists(st.floats(1e-4, 0.1), min_size=1, max_size=4),
+    penalty=st.sampled_from(["weight_decay", "l1", "clip", "clip_value"]),
+    schedule=st.sampled_from([None, "cosine", "linear"]),
+    accumulate=st.integers(1, 2),
+)
+def test_a_member_is_its_run_alone(rule, execution, rates, penalty, schedule, accumulate: int) -> None:
+    vary = {"algorithm.lr": rates, f"algorithm.{penalty}": [rate * 3 for rate in reversed(rates)]}
+    model = {"name": "mlp", "widths": [6], "dropout": 0.2}
+    recipe = recipe_of(vary, {"name": rule, "schedule": schedule}, model, execution=execution)
+    engine = {"precision": "float32", "evaluations": 0, "accumulate": accumulate}
+    assert furthest(recipe.replace(budget={"steps": 5}, engine=engine)) < 1e-9
 
 
 @pytest.mark.parametrize("execution", ["stacked", "in_turn"])

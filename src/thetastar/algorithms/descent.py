@@ -153,7 +153,7 @@ class Descent(Algorithm):
         else:
             self._step(state.optimiser, aux.finite)
         if "l1" in move.own or self.l1:
-            shrink(state.decayed, rate * move.own.get("l1", self.l1) * share)
+            shrink(state.decayed, rate * move.own.get("l1", self.l1) * share.double())
         if state.average:
             self._average(state, t)
         if self.schedule and self.schedule.listens:
