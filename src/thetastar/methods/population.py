@@ -236,7 +236,7 @@ class population(Objective):
 
     def set_extra_state(self, state: Tensor) -> None:
         self.mode = MODES[int(state)]
-        self.said = self.said or [f"members {WORDS[self.mode]}, as the run began"]
+        self.said = [] if self.asked else self.said or [f"members {WORDS[self.mode]}, as the run began"]
 
     # --- what is written ---------------------------------------------------------------------------------------------
 
