@@ -99,9 +99,7 @@ class population(Objective):
 
     def attach(self, f: Model, schema: Schema) -> None:
         if getattr(f, "spec", None) is None:
-            raise UserError(
-                "a population of a model given in Python", "a registered model", "put it in a file for --with"
-            )
+            raise UserError("a population of a model given in Python", "a registered model", "write a file for --with")
         self.seeds = self.seeds or tuple(torch.randint(1 << 31, (self.count,)).tolist())
         self.kind = schema.target.kind if schema.target else ""
         lone = [self._member(f, schema, k) for k in range(self.count)]
