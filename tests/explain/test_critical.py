@@ -228,7 +228,7 @@ def test_the_command(digits: ts.Star, tmp_path: Path, capsys: pytest.CaptureFixt
     assert out.startswith("not critical: the relative gradient")
     assert "prefers-color-scheme: dark" in picture.read_text()
     for words, expected in (
-        ([place], "landscape or critical"),
+        ([place], "one of landscape, critical, vit"),
         ([place, "critcal"], "critical"),
         ([place, "critical", place], "one run"),
         ([str(tmp_path / "nothing"), "critical"], "no run folder"),

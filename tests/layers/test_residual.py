@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.norms import unsettled
 from torch import Tensor, nn
 
 from thetastar.layers.residual import (
@@ -21,17 +22,6 @@ from thetastar.layers.residual import (
 
 BLOCKS = (BasicBlock, Bottleneck, PreBasicBlock, PreBottleneck)
 each_block = pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.__name__)
-
-
-def unsettled(net: nn.Module) -> nn.Module:
-    """Batch norms with moments, gains and shifts drawn at random, in eval mode."""
-    for layer in net.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            for values in (layer.weight.data, layer.running_var):
-                values.uniform_(0.5, 1.5)
-            for values in (layer.bias.data, layer.running_mean):
-                values.normal_(0, 0.2)
-    return net.eval()
 
 
 @pytest.mark.shows("V6")

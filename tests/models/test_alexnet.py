@@ -113,19 +113,6 @@ def test_small_images_get_the_small_stem() -> None:
     assert "as published" in large.said[0]
 
 
-@pytest.mark.parametrize("side", [32, 64, 224])
-def test_shapes_and_gradients_in_both_precisions(side: int) -> None:
-    f = alexnet(schema(side), towers=2, local_response=True, **TINY)
-    x = torch.rand(2, 3, side, side)
-    for precision in (False, True):
-        with torch.autocast("cpu", torch.bfloat16, precision):
-            out = f(x.contiguous(memory_format=torch.channels_last))
-        assert out.shape == (2, 10)
-        f.zero_grad()
-        out.float().square().mean().backward()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in f.parameters())
-
-
 def test_dropout_is_before_both_dense_layers_and_in_training_alone() -> None:
     torch.manual_seed(0)
     f = alexnet(schema(8), **{**TINY, "hidden": 200})

@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 import torch
+from tests.norms import unsettled
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -127,13 +128,7 @@ def drawn(spec: dict) -> Model:
     """A model in eval mode whose batch norms have moments, gains and shifts drawn at random."""
     torch.manual_seed(1)
     f = registry.build("models", spec, schema(18))
-    for layer in f.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            for values in (layer.weight.data, layer.running_var):
-                values.uniform_(0.5, 1.5)
-            for values in (layer.bias.data, layer.running_mean):
-                values.normal_(0, 0.2)
-    return f.eval()
+    return unsettled(f)
 
 
 @pytest.mark.shows("V6")

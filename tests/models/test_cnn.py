@@ -44,19 +44,6 @@ def test_forward_by_hand() -> None:
     torch.testing.assert_close(f(x), by_hand, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("side", [32, 64, 224])
-def test_shapes_and_gradients_in_both_precisions(side: int) -> None:
-    f = cnn(schema(side, 3), channels=(2, 4), hidden=8)
-    x = torch.rand(2, 3, side, side)
-    for precision in (False, True):
-        with torch.autocast("cpu", torch.bfloat16, precision):
-            out = f(x.contiguous(memory_format=torch.channels_last))
-        assert out.shape == (2, 10)
-        f.zero_grad()
-        out.float().square().mean().backward()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in f.parameters())
-
-
 @pytest.mark.parametrize("side", [1, 3])
 def test_images_that_two_poolings_use_up_are_refused(side: int) -> None:
     with pytest.raises(UserError, match=rf"{side}×{side} images: two poolings leave nothing; expected at least 4×4"):

@@ -59,19 +59,6 @@ def test_small_images_stand_in_the_middle_of_the_mean(side: int) -> None:
     assert not whole.said
 
 
-@pytest.mark.parametrize("side", [32, 64, 224])
-def test_shapes_and_gradients_in_both_precisions(side: int) -> None:
-    f = lenet5(schema(side, 3), channels=(2, 4), hidden=(8, 8))
-    x = torch.rand(2, 3, side, side)
-    for precision in (False, True):
-        with torch.autocast("cpu", torch.bfloat16, precision):
-            out = f(x.contiguous(memory_format=torch.channels_last))
-        assert out.shape == (2, 10)
-        f.zero_grad()
-        out.float().square().mean().backward()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in f.parameters())
-
-
 def test_it_takes_images_only() -> None:
     with pytest.raises(UserError, match="vector inputs"):
         lenet5(Schema(Field("vector", (40,)), Field("category", classes=10)))

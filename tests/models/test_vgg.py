@@ -122,19 +122,6 @@ def test_small_images_get_small_dense_layers() -> None:
     assert not asked.said
 
 
-@pytest.mark.parametrize("side", [32, 64, 224])
-def test_shapes_and_gradients_in_both_precisions(side: int) -> None:
-    f = vgg11(schema(side), norm="batch", **TINY)
-    x = torch.rand(2, 3, side, side)
-    for precision in (False, True):
-        with torch.autocast("cpu", torch.bfloat16, precision):
-            out = f(x.contiguous(memory_format=torch.channels_last))
-        assert out.shape == (2, 10)
-        f.zero_grad()
-        out.float().square().mean().backward()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in f.parameters())
-
-
 @pytest.mark.shows("V4")
 @pytest.mark.parametrize(
     ("side", "words"),

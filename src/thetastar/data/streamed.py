@@ -112,6 +112,8 @@ class streamed(Stream):
         """
         where = Path(path).expanduser()
         files = sorted(where.glob("*.parquet")) if where.is_dir() else [where]
+        if not files:
+            return None
         try:
             metas = [opened(file).metadata for file in files]
             schema = opened(files[0]).schema_arrow
@@ -207,7 +209,9 @@ class streamed(Stream):
 
 def _pictures(schema: Any) -> list[str]:
     """Columns of compressed images."""
-    return [f.name for f in schema if f.type.num_fields and f.type.get_field_index("bytes") >= 0]
+    import pyarrow
+
+    return [f.name for f in schema if pyarrow.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
 
 
 @dataclass(frozen=True)

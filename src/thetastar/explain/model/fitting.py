@@ -24,7 +24,8 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 def axes_of(layer: nn.Module) -> int:
     """1, 2 or 3: the axes that a convolution or pooling sweeps."""
-    return int(type(layer).__name__.removesuffix("d")[-1])
+    names = (kind.__name__ for kind in type(layer).__mro__)  # torch's own says it, as in Conv2d
+    return next(int(name[-2]) for name in names if name[-2:] in ("1d", "2d", "3d"))
 
 
 def each(value: Any, count: int) -> Shape:
@@ -106,9 +107,14 @@ def _pool(layer: Any, shape: Shape) -> tuple[str, str] | None:
         return f"{axes + 2} axes: batch, channels and {axes} to pool", "choose the pooling for these axes"
     dilations = each(getattr(layer, "dilation", 1), axes)
     kernels, paddings = each(layer.kernel_size, axes), each(layer.padding, axes)
-    for size, kernel, dilation, padding in zip(shape[-axes:], kernels, dilations, paddings, strict=True):
-        if size + 2 * padding < span(kernel, dilation):
-            return _too_small(size, padding, span(kernel, dilation))
+    strides = each(layer.stride or layer.kernel_size, axes)
+    for size, kernel, dilation, padding, stride in zip(
+        shape[-axes:], kernels, dilations, paddings, strides, strict=True
+    ):
+        # rounded up, the last place may reach over the edge by less than a stride
+        reach = span(kernel, dilation) - (stride - 1 if getattr(layer, "ceil_mode", False) else 0)
+        if size + 2 * padding < reach:
+            return _too_small(size, padding, reach)
     return None
 
 
