@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
@@ -100,7 +101,8 @@ class Worker:
         """Its input ends, and with it the process."""
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # of one that ended early, which `decode` has reported
+                pipe.close()
         self.process.wait()
 
     def __enter__(self) -> Worker:
