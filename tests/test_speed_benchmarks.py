@@ -220,10 +220,10 @@ def test_the_page_of_measurements_says_of_each_whether_it_was_measured() -> None
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="as Linux counts it")
 def test_many_short_runs_leave_nothing_behind(tmp_path: Path) -> None:
-    """The soak in small: files, threads, processes and tensors after the third round are those after the second."""
+    """The soak in small: no more files, threads, processes and tensors after the third round than after the second."""
     found = soak.soaked(3 * len(soak.recipes(tmp_path)), tmp_path, lambda number, seen: None)
     rounds = [seen for _, seen in found]
     for name in ("files", "threads", "python_threads", "children", "tensors"):
-        assert rounds[2][name] == rounds[1][name], name
+        assert rounds[2][name] <= rounds[1][name], name  # fewer where what ran before is let go of meanwhile
     slope = soak.slopes([(7 * i, {"kept": 3.0 * 7 * i, "flat": 5.0}) for i in range(1, 9)])
     assert slope == {"kept": pytest.approx(3.0), "flat": 0.0}
