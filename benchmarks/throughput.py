@@ -3,8 +3,10 @@
     python -m benchmarks.throughput [--tasks …] [--batches 128 512] [--repeats 9] [--peers …] [--out FILE]
 
 All contenders train the same net from the same weights on the same data in memory by the same fused AdamW, in float32;
-ours, the bare loop and the DataLoader loops also in the precision that a recipe takes by default here. "loader" is the
-DataLoader of the tutorials, a Dataset that converts each row as it is asked for; "tensors" is a DataLoader over floats.
+ours, the bare loop and the DataLoader loops also in the precision that a recipe takes by default here. Each has a
+process of its own. "bare" is a loop as one writes it; "kept" is the same where the allocator keeps freed memory, as
+it does under ours, so that ours to "kept" is the overhead of the engine alone. "loader" is the DataLoader of the
+tutorials, a Dataset that converts each row as it is asked for; "tensors" is a DataLoader over floats.
 Whole steps are timed from one forward pass to another, so that no trainer pays for setting itself up. A matrix product
 of the machine's best size tells which share of its speed a step of ours takes.
 """
@@ -12,6 +14,7 @@ of the machine's best size tells which share of its speed a step of ours takes.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,11 +26,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import loops, peers
 from benchmarks.tasks import TASKS, Task, alike, as_floats, columns, first_layer, opened, ours, prepared
-from benchmarks.turns import Case, Pair, Stopwatch, in_turns, said, written
+from benchmarks.turns import Case, Pair, Stopwatch, apart, in_turns, said, written
 from thetastar import equation
 from thetastar.hardware import choose_device, provenance
 
-# the bars: to a bare loop in the same precision; to the best peer in float32, where ours takes its default precision
+# the bars: to a bare loop in the same precision with the same allocator; of ours in its default precision to the best
+# peer in float32
 TO_BARE = {"mnist_mlp": 0.95, "mnist_cnn": 0.98}
 TO_PEER = {("mnist_mlp", 128): 2.0, ("mnist_mlp", 512): 3.0, ("mnist_cnn", 128): 2.0, ("mnist_cnn", 512): 2.0}
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
@@ -59,6 +63,7 @@ def contenders(
 
     made = {
         "bare": lambda f, x, y: loops.bare(f, x, y, batch_size, precision),
+        "kept": lambda f, x, y: loops.bare(f, x, y, batch_size, precision),
         "loader": lambda f, x, y: loops.loader(f, loops.Examples(x, y), batch_size, precision),
         "tensors": lambda f, x, y: loops.loader(f, loops.converted(x, y), batch_size, precision),
     }
@@ -70,19 +75,29 @@ def contenders(
     return found
 
 
+def contender(name: str, key: str, batch_size: int, steps: int, device: str) -> Callable[[], float]:
+    """What takes the turns of one contender, in its process."""
+    kind, _, precision = key.partition(" ")
+    if kind not in ("ours", "kept"):
+        os.environ["MALLOC_ARENA_TEST"] = "8"  # as it is; whoever has set such a variable keeps the system's allocator
+    others = [kind] if kind in peers.PEERS else []
+    made = contenders(TASKS[name], precision or "float32", batch_size, device, others)[key]()
+    act = watched(*made, steps, device)
+    act()
+    return act
+
+
 def measured(name: str, batch_size: int, options: argparse.Namespace, device: str) -> Case:
     task = TASKS[name]
     repeats = min(options.repeats, task.repeats)
     default = prepared(task, batch_size, "auto", device).precision
     precisions = list(dict.fromkeys(["float32", default] if options.precision == "both" else [options.precision]))
     steps = options.steps or max(1, min(task.steps, task.rows // batch_size - Stopwatch.LEAD - 1))
-    acts: dict[str, Callable[[], float]] = {}
-    for precision in precisions:
-        others = options.peers if precision == "float32" else ()
-        for key, make in contenders(task, precision, batch_size, device, others).items():
-            acts[key] = watched(*make(), steps, device)
-            acts[key]()
-    taken = in_turns(acts, repeats)
+    loops_of = ("ours", "bare", "kept", "loader", "tensors")
+    keys = [f"{kind} {precision}" for precision in precisions for kind in loops_of]
+    keys += options.peers if "float32" in precisions else []
+    with apart(contender, {key: (name, key, batch_size, steps, device) for key in keys}) as acts:
+        taken = in_turns(acts, repeats)
     case = Case(f"{task.about}, batch {batch_size}", taken, [], steps * batch_size)
     case.things = "images" if task.pictures else "rows"
     case.pairs = claims(case, name, batch_size, precisions, options.peers)
@@ -96,8 +111,8 @@ def claims(case: Case, name: str, batch_size: int, precisions: Sequence[str], ot
     """Ours to the loops in each precision; to each peer in float32; in the default precision to the best of them."""
     pairs: list[Pair] = []
     for precision in precisions:
-        pairs.append(Pair(f"ours {precision}", f"bare {precision}", TO_BARE.get(name)))
-        pairs += [Pair(f"ours {precision}", f"{other} {precision}") for other in ("loader", "tensors")]
+        pairs.append(Pair(f"ours {precision}", f"kept {precision}", TO_BARE.get(name)))
+        pairs += [Pair(f"ours {precision}", f"{other} {precision}") for other in ("bare", "loader", "tensors")]
     if others and "float32" in precisions:
         pairs += [Pair("ours float32", other, 1.0) for other in others]
         if precisions[-1] != "float32":

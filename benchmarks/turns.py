@@ -1,15 +1,18 @@
-"""How everything here is measured: contenders take turns in one process, and ratios are those of the same turn.
+"""How everything here is measured: contenders take turns, and ratios are those of the same turn.
 
 What disturbs the machine disturbs all contenders; the median of the turns' ratios and its quartiles are what counts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +94,65 @@ def in_turns(acts: Mapping[str, Callable[[], float]], repeats: int) -> dict[str,
         for name in names[start:] + names[:start]:
             taken[name].append(acts[name]())
     return taken
+
+
+@contextlib.contextmanager
+def apart(make: Callable[..., Callable[[], float]], told: Mapping[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    """Name → an act that takes its turn in a process of its own, where nothing of the others' settings is felt.
+
+    Args:
+        make: a function of a module; in each process makes the act of what it is told.
+        told: name → arguments of `make`.
+    """
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Connection] = {}
+    children: list[multiprocessing.process.BaseProcess] = []
+    try:
+        for name, arguments in told.items():
+            pipes[name], end = context.Pipe()
+            children.append(context.Process(target=_taking_turns, args=(end, make, arguments), daemon=True))
+            children[-1].start()
+            end.close()
+        for name in told:
+            _answer(name, pipes[name])  # made
+
+        def act(name: str) -> Callable[[], float]:
+            def turn() -> float:
+                pipes[name].send(None)
+                return _answer(name, pipes[name])
+
+            return turn
+
+        yield {name: act(name) for name in told}
+    finally:
+        for pipe in pipes.values():
+            pipe.close()  # which ends the process at its other end
+        for child in children:
+            child.join()
+
+
+def _answer(name: str, pipe: Connection) -> float:
+    try:
+        said = pipe.recv()
+    except EOFError:
+        said = "its process ended"
+    if isinstance(said, str):
+        raise RuntimeError(f"{name}: {said}")
+    return said
+
+
+def _taking_turns(pipe: Connection, make: Callable[..., Callable[[], float]], told: tuple[Any, ...]) -> None:
+    """In the process of a contender: an answer when it is made, and one a turn until the other end is closed."""
+    try:
+        act = make(*told)
+        pipe.send(0.0)
+        while True:
+            pipe.recv()
+            pipe.send(act())
+    except EOFError:
+        return
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}")
 
 
 def timed(act: Callable[[], Any]) -> Callable[[], float]:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,15 +109,29 @@ def test_a_ratio_is_the_median_over_turns_and_survives_its_file(tmp_path: Path) 
 
 
 def test_the_default_precision_is_held_against_the_fastest_peer() -> None:
-    names = ["ours float32", "bare float32", "loader float32", "tensors float32", "ours bf16", "bare bf16"]
-    taken = {name: [1.0] for name in [*names, "loader bf16", "tensors bf16"]} | {"slow": [9.0], "fast": [2.5]}
+    kinds = ("ours", "kept", "bare", "loader", "tensors")
+    taken = {f"{kind} {precision}": [1.0] for kind in kinds for precision in ("float32", "bf16")}
+    taken |= {"slow": [9.0], "fast": [2.5]}
     case = turns.Case("", taken, [])
     pairs = throughput.claims(case, "mnist_mlp", 128, ["float32", "bf16"], ["slow", "fast"])
     claimed = {(pair.ours, pair.other): pair.bar for pair in pairs}
     assert claimed["ours bf16", "fast"] == 2.0
     assert ("ours bf16", "slow") not in claimed
     assert claimed["ours float32", "slow"] == claimed["ours float32", "fast"] == 1.0
-    assert claimed["ours bf16", "bare bf16"] == 0.95
+    assert claimed["ours bf16", "kept bf16"] == 0.95
+
+
+def told(answer: float) -> Callable[[], float]:
+    if answer < 0:
+        raise ValueError("below 0")
+    return lambda: answer
+
+
+def test_contenders_take_turns_in_processes_of_their_own() -> None:
+    with turns.apart(told, {"a": (1.0,), "b": (2.0,)}) as acts:
+        assert turns.in_turns(acts, 2) == {"a": [1.0, 1.0], "b": [2.0, 2.0]}
+    with pytest.raises(RuntimeError, match="c: ValueError: below 0"), turns.apart(told, {"c": (-1.0,)}):
+        pass
 
 
 def test_arithmetic_of_a_step_is_counted() -> None:

@@ -17,7 +17,7 @@ from thetastar.errors import UserError
 from thetastar.functional.gradients import window_gradient
 from thetastar.functional.keys import keyed, reseed
 from thetastar.functional.nested import cut, divisible, rows_of
-from thetastar.hardware import allow_tf32
+from thetastar.hardware import allow_tf32, hold_memory
 from thetastar.layers.recomputing import Part, parts_of, recomputed
 from thetastar.protocols import Aux, Batch, Clock, Model, Move
 
@@ -25,6 +25,27 @@ if TYPE_CHECKING:
     from thetastar.equation import Training
 
 MICRO = "engine.micro"
+
+
+class Evaluation:
+    """A block in a precision whose draws, by the default generators and by key, are those of `key`.
+
+    Every step enters one: written out, as a generator would cost a small net one step in a hundred.
+    """
+
+    __slots__ = ("cast", "key", "scope")
+
+    def __init__(self, key: int, cast: torch.autocast, seed: int | torch.Tensor | None = None) -> None:
+        self.key, self.cast, self.scope = key, cast, keyed(key if seed is None else seed)
+
+    def __enter__(self) -> None:
+        reseed(self.key)
+        self.cast.__enter__()
+        self.scope.__enter__()
+
+    def __exit__(self, *why: Any) -> None:
+        self.scope.__exit__(*why)
+        self.cast.__exit__(*why)
 
 
 class Execution:
@@ -42,6 +63,8 @@ class Execution:
         self._parts: Sequence[Part] = ()
         self._compiled: Mapping[str, Any] = {}
         allow_tf32(training.precision == "tf32")
+        if training.device.type == "cpu":
+            hold_memory()
         if self.micro > 1 and (reason := indivisible(training)):
             raise UserError(f"{MICRO}={self.micro} {reason}", f"{MICRO}=1", "make data.batch_size smaller instead")
         if self.compiled and training.world.size > 1:
@@ -71,28 +94,30 @@ class Execution:
         self.compiled, self.micro = known.get("compiled", False), known.get("micro", 1)
         self.because = known.get("compiled_because", self.because)
 
-    def around(self, training: Training, key: int) -> contextlib.AbstractContextManager[None]:
+    def around(self, training: Training, key: int) -> contextlib.AbstractContextManager[object]:
         """The block in which a loss is evaluated with the randomness of `key`."""
         if self._f is not training.program.f:
             self._f = training.program.f
             self._parts = parts_of(self._f) if training.engine.recompute else ()
             self._compiled = {}
-        return self._around(training, key)
-
-    @contextlib.contextmanager
-    def _around(self, training: Training, key: int) -> Iterator[None]:
-        reseed(key)
         cast = torch.autocast(training.device.type, torch.bfloat16, training.precision == "bf16")
         if not (self.compiled or self._parts):
-            with cast, keyed(key):
-                yield
-            return
+            return Evaluation(key, cast)
+        return self._rebuilt(training, key, cast)
+
+    @contextlib.contextmanager
+    def _rebuilt(self, training: Training, key: int, cast: torch.autocast) -> Iterator[None]:
+        """Compiled, or with activations computed again."""
         f = training.program.f
         if self.compiled and not self._compiled:
             self._compiled = compiling.compiled(f)
         # a number would be a constant of the compiled graph, and every step another graph
-        scope = keyed(torch.tensor(key)) if self.compiled else keyed(key)
-        with cast, scope, recomputed(self._parts), compiling.in_place(f, self._compiled if self.compiled else {}):
+        seed = torch.tensor(key) if self.compiled else key
+        with (
+            Evaluation(key, cast, seed),
+            recomputed(self._parts),
+            compiling.in_place(f, self._compiled if self.compiled else {}),
+        ):
             yield
 
     def update(self, training: Training, move: Move, window: Sequence[Batch], t: Clock) -> Aux:

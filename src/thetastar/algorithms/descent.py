@@ -16,6 +16,7 @@ from thetastar.errors import UserError
 from thetastar.functional.gradients import clip, finite, follow, gradients, shrink, window_gradient
 from thetastar.functional.members import beside, decay, finite_each, left_out, step_by_shares
 from thetastar.functional.sharding import is_sharded, like
+from thetastar.functional.stepping import lean_step
 from thetastar.protocols import Algorithm, Aux, Batch, Clock, Loss, Move, Schedule
 from thetastar.registry import BelowOne, NonNegative, Positive
 
@@ -190,7 +191,7 @@ class Descent(Algorithm):
         if "weight_decay" in move.own:
             decay(state.decayed, move.own["weight_decay"], rate if self.decoupled else None)
         if alike:
-            state.optimiser.step()
+            lean_step(state.optimiser)
         else:
             step_by_shares(state.optimiser, before, share)
         return share
@@ -217,7 +218,7 @@ class Descent(Algorithm):
             optimiser.found_inf = (~allowed).float()  # type: ignore[attr-defined]
             optimiser.step()
         elif allowed:
-            optimiser.step()
+            lean_step(optimiser)
 
     def _average(self, state: Descending, t: Clock) -> None:
         averages = list(state.average.values())
