@@ -113,8 +113,7 @@ def apart(make: Callable[..., Callable[[], float]], told: Mapping[str, tuple[Any
             children.append(context.Process(target=_taking_turns, args=(end, make, arguments), daemon=True))
             children[-1].start()
             end.close()
-        for name in told:
-            _answer(name, pipes[name])  # made
+            _answer(name, pipes[name])  # made; one by one, as their threads would wait for one another's
 
         def act(name: str) -> Callable[[], float]:
             def turn() -> float:
