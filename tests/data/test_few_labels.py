@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from thetastar.data.augment.rotate import rotate
 from thetastar.data.few_labels import few_labels
 from thetastar.data.toys import moons
 from thetastar.defaults import open_stream
 from thetastar.errors import UserError
+from thetastar.functional.subsets import stratified_order
 from thetastar.protocols import Clock
+from thetastar.registry import build
 
 
-def stream(labels: int, **more: object) -> few_labels:
+def stream(labels: float, **more: object) -> few_labels:
     opened = open_stream({"name": "few_labels", "source": "digits", "labels": labels, **more})
     assert isinstance(opened, few_labels)
     return opened
@@ -34,6 +41,51 @@ def test_the_subset_is_stratified_and_seeded() -> None:
     assert np.array_equal(small.labelled, stream(100).labelled)
     other = few_labels(source=small.source, labels=100, split_seed=1)
     assert not np.array_equal(small.labelled, other.labelled)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=2, max_size=6),
+    few=st.integers(0, 200),
+    more=st.integers(0, 200),
+    seed=st.integers(0, 99),
+)
+def test_prefixes_of_the_order_are_nested_and_fair(
+    sizes: list[int], few: int, more: int, seed: int
+) -> None:
+    classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    rows, total = np.flatnonzero(classes >= 0), sum(sizes)
+    low, high = sorted(min(max(n, len(sizes)), total) for n in (few, more))
+    order = stratified_order(rows, classes, seed)
+    assert sorted(order) == rows.tolist()
+    assert set(order[:low]) <= set(order[:high])
+    for count in (low, high):
+        kept = np.bincount(classes[order[:count]], minlength=len(sizes))
+        assert kept.min() >= 1
+        # no seat moved from one class to another would be fairer: (k − ½)/n of every class's last is before the next's
+        last, following = (kept - 0.5) / sizes, (kept + 0.5) / sizes
+        given, free = kept > 1, kept < np.array(sizes)
+        assert not given.any() or not free.any() or last[given].max() <= following[free].min() + 1e-12
+
+
+def test_a_share_is_of_the_training_split() -> None:
+    assert len(stream(0.25).labelled) == 292  # of 1168
+    assert set(stream(0.25).labelled.tolist()) == set(stream(292).labelled.tolist())
+
+
+def test_the_strong_view_is_made_from_the_example_and_weak_ones_stay_as_they_were() -> None:
+    weak = {"augment": [{"name": "noise", "std": 0.01}]}
+    batch = next(stream(30, **weak).batches("train", Clock(0)))
+    other = next(stream(30, **weak, strong=["invert"]).batches("train", Clock(0)))
+    x = open_stream("digits").gather(batch["unlabelled"]["index"])["input"]
+    for name in ("input", "target", "index"):
+        assert torch.equal(batch[name], other[name])
+    assert torch.equal(batch["unlabelled"]["input"], other["unlabelled"]["input"])
+    assert (batch["unlabelled"]["view"] - x).abs().max() < 0.1
+    strong = other["unlabelled"]["view"]
+    inverted = ((strong - (1 - x)).abs() < 1e-6).flatten(1).all(1)
+    assert 0.3 < inverted.float().mean() < 0.7  # with probability ½, and from the example: the rest is untouched
+    assert torch.equal(strong[~inverted], x[~inverted])
 
 
 def test_batches_zip_labelled_and_unlabelled_examples_of_constant_sizes() -> None:
@@ -68,10 +120,36 @@ def test_a_pass_can_be_entered_anywhere() -> None:
 
 
 def test_bad_numbers_and_targets_are_refused() -> None:
-    with pytest.raises(UserError, match=r"10 \(one a class\) to 1168"):
+    with pytest.raises(
+        UserError, match=r"9, class '\d' is left without a label; expected 10 \(one a class\) to 1168"
+    ):
         stream(9)
+    with pytest.raises(UserError, match=r"got 0.001 \(1 labels\), class '\d' is left"):
+        stream(0.001)
+    with pytest.raises(UserError, match=r"got 1169; expected 10"):
+        stream(1169)
+    with pytest.raises(UserError, match="at least 2 to compare"):
+        stream(30, batch_size=1)
+    with pytest.raises(UserError, match="rotate on inputs of shape"):
+        few_labels(source=moons(), strong=(rotate(),))
     with pytest.raises(UserError, match="labels"):
         few_labels(source=moons(), labels=1000)
     x = np.random.default_rng(0).normal(size=(50, 3))
     with pytest.raises(UserError, match="no classes"):
         open_stream({"name": "few_labels", "source": {"name": "arrays", "inputs": x, "targets": x[:, 0]}})
+
+
+@pytest.mark.parametrize("labels", [1.5, 0, -1, 0.0, True, "many"])
+def test_labels_are_a_number_of_examples_or_a_share(labels: object) -> None:
+    with pytest.raises(UserError, match="labels"):
+        open_stream({"name": "few_labels", "source": "digits", "labels": labels})
+
+
+def test_a_class_without_examples_is_named(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(90, 3)), np.arange(90) % 3
+    y[:30][y[:30] == 2] = 0
+    spec = {"name": "arrays", "inputs": x, "targets": np.array(["ant", "bee", "cow"])[y]}
+    source = build("data", spec)
+    source.given = {"train": np.arange(30), "valid": np.arange(30, 60), "test": np.arange(60, 90)}
+    with pytest.raises(UserError, match="class 'cow' has no training example"):
+        few_labels(source=source, labels=10)

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Gt, Lt
 
 from thetastar.data.resident import augmented, resident
-from thetastar.data.wrapping import Wrapping
+from thetastar.data.wrapping import Wrapping, named, tried
 from thetastar.errors import UserError
 from thetastar.functional.keys import generator
-from thetastar.functional.subsets import stratified_order
-from thetastar.protocols import Augment, Batch, Clock, Source, Split
+from thetastar.functional.subsets import Rows, stratified_order
+from thetastar.protocols import Augment, Batch, Clock, Field, Source, Split
 from thetastar.registry import BelowOne, Count
 
 __all__ = ["few_labels"]
 
+Share = Annotated[float, Gt(0), Lt(1)]
+
 
 class few_labels(Wrapping):
-    """Training batches {"input", "target", "index", "unlabelled": {"input": a(u), "view": a'(u), "index"}}.
+    """Training batches {"input", "target", "index", "unlabelled": {"input": a(u), "view": b(u), "index"}}.
 
     The labelled part comes from a fixed stratified subset of the training split, the unlabelled one from all of it. A
     pass is one over the unlabelled examples; the labelled ones are reshuffled and repeated as often as that takes. All
@@ -29,8 +32,10 @@ class few_labels(Wrapping):
 
     Args:
         source: where the rows come from; classes as targets.
-        labels: how many training examples keep their label, at least one a class.
+        labels: how many training examples keep their label, at least one a class; below 1 a share of the training
+            split.
         augment: changes that make a view; null is crop and noise for images, noise for vectors.
+        strong: changes that make the second view of an unlabelled example from the example; null is `augment` again.
         batch_size: unlabelled examples a batch; null chooses by the size of the training split.
         labelled_batch: labelled examples a batch; null is `batch_size`, or all labels where they are fewer.
         valid: share held out for choices, where the source gives no valid split.
@@ -42,8 +47,9 @@ class few_labels(Wrapping):
         self,
         *,
         source: Source,
-        labels: Count = 100,
+        labels: Count | Share = 100,
         augment: tuple[Augment, ...] | None = None,
+        strong: tuple[Augment, ...] | None = None,
         batch_size: Count | None = None,
         labelled_batch: Count | None = None,
         valid: BelowOne = 0.15,
@@ -60,15 +66,17 @@ class few_labels(Wrapping):
                 f"few_labels on {source.name}, whose targets are no classes", "classes", "choose other data"
             )
         rows, classes_of = inner.rows["train"], inner.columns["target"].numpy()
-        classes = len(np.unique(classes_of[rows]))
-        if not classes <= labels <= len(rows):
-            raise UserError(
-                f"data.labels: got {labels}", f"{classes} (one a class) to {len(rows)}", "change data.labels"
-            )
-        self.labelled = np.sort(stratified_order(rows, classes_of, split_seed)[:labels])
-        self.labelled_batch = min(labelled_batch or self.batch_size, labels)
-        self.said.append(f"{labels} of {len(rows):,} training examples keep their label")
-        counts = np.bincount(classes_of[self.labelled], minlength=target.classes or 0)
+        count = round(labels * len(rows)) if labels < 1 else int(labels)
+        kept = stratified_order(rows, classes_of, split_seed)[:count]
+        sizes, counts = (np.bincount(classes_of[some], minlength=target.classes or 0) for some in (rows, kept))
+        refuse(target, labels, count, sizes, counts)
+        self.labelled = np.sort(kept)
+        self.labelled_batch = min(labelled_batch or self.batch_size, count)
+        self.strong = self.augment if strong is None else strong
+        tried(inner, self.strong)
+        self.said.append(f"{count:,} of {len(rows):,} training examples keep their label")
+        if strong is not None:
+            self.said.append(f"second views of unlabelled examples are made by {named(strong)}")
         self.schema = dataclasses.replace(
             self.schema, target=dataclasses.replace(target, counts=tuple(counts.tolist()))
         )
@@ -88,7 +96,8 @@ class few_labels(Wrapping):
     def training(self, t: Clock, skip: int) -> Iterator[Batch]:
         for number, unlabelled in enumerate(self.inner.batches("train", t, skip), skip):
             x = unlabelled["input"]
-            pair = {view: augmented(x, self.augment, t.seed, view, t.epoch, number) for view in ("input", "view")}
+            changes = {"input": self.augment, "view": self.strong}
+            pair = {view: augmented(x, made, t.seed, view, t.epoch, number) for view, made in changes.items()}
             batch = self.inner.gather(self._labelled(t, number))
             batch["input"] = augmented(batch["input"], self.augment, t.seed, "labelled", t.epoch, number)
             yield {**batch, "unlabelled": {**pair, "index": unlabelled["index"]}}
@@ -100,3 +109,24 @@ class few_labels(Wrapping):
         order = torch.randperm(len(self.labelled), generator=generator(t.seed, "labels", turn))
         chosen = order[place * self.labelled_batch : (place + 1) * self.labelled_batch]
         return torch.from_numpy(self.labelled)[chosen].to(self.inner.device)
+
+
+def refuse(target: Field, given: float, count: int, sizes: Rows, kept: Rows) -> None:
+    """A class without labels, or more labels than there are.
+
+    Args:
+        target: the classes.
+        given: the number or share of labels that was asked for.
+        count: how many that are.
+        sizes: training examples of each class.
+        kept: how many of them keep their label.
+    """
+    names = target.names or tuple(str(number) for number in range(len(sizes)))
+    absent, bare = np.flatnonzero(sizes == 0), np.flatnonzero(kept == 0)
+    if len(absent):
+        do = "bring examples of it, or take it out of the classes"
+        raise UserError(f"class '{names[absent[0]]}' has no training example", "labels of every class", do)
+    if len(bare) or count > sizes.sum():
+        got = f"data.labels: got {given:g}" + (f" ({count:,} labels)" if given < 1 else "")
+        got += f", class '{names[bare[0]]}' is left without a label" if len(bare) else ""
+        raise UserError(got, f"{len(sizes)} (one a class) to {sizes.sum()}", "change data.labels")

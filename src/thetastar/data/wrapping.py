@@ -9,7 +9,8 @@ import torch
 
 from thetastar.data.augment.crop import crop
 from thetastar.data.augment.noise import noise
-from thetastar.data.resident import resident
+from thetastar.data.resident import augmented, resident
+from thetastar.errors import UserError
 from thetastar.functional.display import of_stream
 from thetastar.protocols import Act, Augment, Batch, Clock, Field, Schema, Source, Split, Stream
 
@@ -29,8 +30,10 @@ class Wrapping(Stream):
     def __init__(self, inner: resident, augment: tuple[Augment, ...] | None) -> None:
         self.inner, self.schema, self.batch_size = inner, inner.schema, inner.batch_size
         self.augment = default_augment(self.schema) if augment is None else augment
-        names = " and ".join(type(change).__name__ for change in self.augment)
-        self.said = [*inner.said, f"views of an example differ by {names or 'nothing'}"]
+        if self.batch_size < 2:
+            raise UserError("batches of one example", "at least 2 to compare", "raise data.batch_size")
+        tried(inner, self.augment)
+        self.said = [*inner.said, f"views of an example differ by {named(self.augment)}"]
 
     @property
     def source(self) -> Source:
@@ -78,3 +81,13 @@ def default_augment(schema: Schema) -> tuple[Augment, ...]:
     fields = [schema.input] if isinstance(schema.input, Field) else schema.input.values()
     image = any(field.kind == "image" for field in fields)
     return (crop(), noise()) if image else (noise(),)
+
+
+def tried(inner: resident, augment: tuple[Augment, ...]) -> None:
+    """Changes that do not suit these inputs say so now."""
+    augmented(inner.sample("train", 2)["input"], augment, "try")
+
+
+def named(augment: tuple[Augment, ...]) -> str:
+    """Changes in words."""
+    return " and ".join(type(change).__name__ for change in augment) or "nothing"
