@@ -50,9 +50,7 @@ def test_the_subset_is_stratified_and_seeded() -> None:
     more=st.integers(0, 200),
     seed=st.integers(0, 99),
 )
-def test_prefixes_of_the_order_are_nested_and_fair(
-    sizes: list[int], few: int, more: int, seed: int
-) -> None:
+def test_prefixes_of_the_order_are_nested_and_fair(sizes: list[int], few: int, more: int, seed: int) -> None:
     classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
     rows, total = np.flatnonzero(classes >= 0), sum(sizes)
     low, high = sorted(min(max(n, len(sizes)), total) for n in (few, more))
@@ -120,9 +118,7 @@ def test_a_pass_can_be_entered_anywhere() -> None:
 
 
 def test_bad_numbers_and_targets_are_refused() -> None:
-    with pytest.raises(
-        UserError, match=r"9, class '\d' is left without a label; expected 10 \(one a class\) to 1168"
-    ):
+    with pytest.raises(UserError, match=r"9, class '\d' is left without a label; expected 10 \(one a class\) to 1168"):
         stream(9)
     with pytest.raises(UserError, match=r"got 0.001 \(1 labels\), class '\d' is left"):
         stream(0.001)
