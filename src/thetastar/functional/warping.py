@@ -56,6 +56,19 @@ def warp(x: Tensor, matrix: Tensor, fill: str = "zero") -> Tensor:
     return kept(y.clamp_(0, 1), x)
 
 
+def windows(x: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
+    """Several small images out of each: y[n, k](u′) = x[n](A u′ + t) with the k-th matrix of the n-th example.
+
+    Shapes: x (batch, channels, height, width), matrices (batch, windows, 2, 3) → (batch, windows, channels, *size).
+    """
+    batch, count = matrices.shape[:2]
+    grid = _grid(x, matrices.flatten(0, 1), size).permute(0, 2, 3, 1)  # (batch · windows, height, width, 2)
+    # below one another in one image, so that nothing of x is repeated
+    grid = grid.reshape(batch, count * size[0], size[1], 2)
+    y = F.grid_sample(x.contiguous(), grid, padding_mode="border", align_corners=False).clamp_(0, 1)
+    return y.view(batch, x.shape[1], count, *size).transpose(1, 2).contiguous()
+
+
 def warp_mask(mask: Tensor, matrix: Tensor, fill: str = "zero") -> Tensor:
     """The mask of `warp` on its image: the nearest pixel's class; void where the image is filled with zeros.
 
@@ -68,10 +81,11 @@ def warp_mask(mask: Tensor, matrix: Tensor, fill: str = "zero") -> Tensor:
     return y.where(_inside(grid), VOID) if fill == "zero" else y
 
 
-def _grid(x: Tensor, matrix: Tensor) -> Tensor:
-    """Places of x in [−1, 1]² for every pixel of the new image: (batch, 2, height, width)."""
+def _grid(x: Tensor, matrix: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Places of x in [−1, 1]² for every pixel of the new image (of `size`, or as x): (batch, 2, height, width)."""
     height, width = x.shape[2:]
     matrix = torch.stack([matrix[:, 0] * (2 / width), matrix[:, 1] * (2 / height)], 1).to(x.dtype)  # to [−1, 1]²
+    height, width = size or (height, width)
     across = torch.arange(width, device=x.device, dtype=x.dtype) - (width - 1) / 2
     along = torch.arange(height, device=x.device, dtype=x.dtype) - (height - 1) / 2
     columns = matrix[:, :, 0, None] * across  # (batch, 2, width)

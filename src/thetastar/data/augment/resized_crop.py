@@ -11,7 +11,8 @@ from torch import Tensor
 from thetastar.data.augment.moving import Warped
 from thetastar.errors import UserError
 from thetastar.functional.boxes import boxes
-from thetastar.functional.pictures import Draws
+from thetastar.functional.pictures import Draws, of_images
+from thetastar.functional.warping import windows
 from thetastar.registry import Fraction
 
 __all__ = ["resized_crop"]
@@ -41,9 +42,22 @@ class resized_crop(Warped):
         self.least, self.most, self.aspect = least, most, aspect
 
     def matrix(self, x: Tensor, generator: Draws) -> Tensor:
+        return self._onto(x, (x.shape[2], x.shape[3]), generator)
+
+    def several(self, x: Tensor, count: int, size: tuple[int, int], generator: Draws = None) -> Tensor:
+        """`count` independent crops of every example, each stretched to `size`.
+
+        Shapes: (batch, channels, height, width) → (batch, count, channels, *size).
+        """
+        batch = len(of_images(x, "resized_crop"))
+        like = x[:1].expand(batch * count, -1, -1, -1)  # of it only the shape is read
+        return windows(x, self._onto(like, size, generator).view(batch, count, 2, 3), size)
+
+    def _onto(self, x: Tensor, size: tuple[int, int], generator: Draws) -> Tensor:
+        """(batch, 2, 3) from places of an image of `size` to those of x."""
         height, width = x.shape[2:]
         top, left, h, w = boxes(x, self.least, self.most, self.aspect, generator)
         none = torch.zeros_like(top)
-        across = (w / width, none, left + w / 2 - width / 2)
-        down = (none, h / height, top + h / 2 - height / 2)
+        across = (w / size[1], none, left + w / 2 - width / 2)
+        down = (none, h / size[0], top + h / 2 - height / 2)
         return torch.stack([*across, *down], 1).view(-1, 2, 3)
