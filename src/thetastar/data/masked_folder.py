@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from thetastar.data.folder import files_below, stamp
+from thetastar.data.prepare.classes import files_below, stamp
 from thetastar.data.prepare.labels import shown
 from thetastar.data.prepare.masked import masked
 from thetastar.data.prepare.masks import Legend
