@@ -78,7 +78,11 @@ def averaged(program: Program, weights: Mapping[str, Tensor], stream: Stream, t:
         yield
         return
     live = dict(program.named_parameters())
-    norms = [layer for layer in program.modules() if getattr(layer, "track_running_stats", False)]
+    norms = [
+        layer
+        for name, layer in program.named_modules()
+        if getattr(layer, "track_running_stats", False) and (f"{name}.weight" in weights or layer.weight is None)
+    ]  # one whose weights were not averaged is frozen with what is before it
     buffers = {name: value.clone() for name, value in program.named_buffers()}
     kept = {name: live[name].detach().clone() for name in weights}
     try:
