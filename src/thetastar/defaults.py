@@ -218,7 +218,7 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
     algorithm = registry.complete("algorithms", algorithm, "algorithm")
     measures = recipe.measures
     if measures is None:
-        measures = beside.get("measures", default_measures(schema))
+        measures = _suited(beside["measures"], schema) if "measures" in beside else default_measures(schema)
     measures = [measures] if isinstance(measures, str | Mapping) else measures
     if not isinstance(measures, Sequence):
         raise UserError(f"measures: got {measures!r}", "a list of names", "write for example measures=[accuracy]")
@@ -269,6 +269,14 @@ def _check_method(name: str, schema: Schema, engine: Engine) -> None:
             "engine.accumulate=1",
             "enlarge data.batch_size instead",
         )
+
+
+def _suited(measures: Sequence[Any], schema: Schema) -> list[Any]:
+    """The measures of a companion that can judge this kind of target."""
+    specs = [registry.as_spec(measure, "measures") for measure in measures]
+    kinds = [getattr(registry.load("measures", spec["name"]), "kinds", frozenset()) for spec in specs]
+    own = schema.target.kind if schema.target else ""
+    return [spec for spec, known in zip(specs, kinds, strict=True) if not known or own in known]
 
 
 def _check_measures(names: Sequence[str], schema: Schema) -> None:

@@ -174,7 +174,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path: Path) -> None:
 
 def test_predict_gives_features_and_measures_speak_of_them() -> None:
     outcome = equation.fit(recipe("bars", 3))
-    assert set(outcome.values) == {"effective_rank"}
+    assert set(outcome.values) == {"knn_accuracy", "effective_rank", "spread"}
     x = {"input": torch.rand(5, 1, 8, 8)}
     out = outcome.program.method.predict(outcome.program.f, x, frozenset({"features", "logits"}), Clock(0))
     assert {name: value.shape for name, value in out.items()} == {"features": (5, 64)}

@@ -15,7 +15,13 @@ def features_of(f: Model, schema: Schema, method: str) -> int:
     return f.width
 
 
-def projector(width: int, hidden: int, outputs: int, *, norm: bool) -> nn.Sequential:
-    """Linear → (batch norm) → ReLU → linear: (batch, width) → (batch, outputs)."""
-    between = [nn.BatchNorm1d(hidden)] if norm else []
-    return nn.Sequential(nn.Linear(width, hidden, bias=not norm), *between, nn.ReLU(), nn.Linear(hidden, outputs))
+def projector(
+    width: int, hidden: int, outputs: int, *, norm: bool, layers: int = 2, norm_last: bool = False
+) -> nn.Sequential:
+    """Linear → (batch norm) → ReLU, `layers` − 1 times, → linear → (batch norm): (batch, width) → (batch, outputs)."""
+    parts: list[nn.Module] = []
+    for _ in range(layers - 1):
+        parts += [nn.Linear(width, hidden, bias=not norm), *([nn.BatchNorm1d(hidden)] if norm else []), nn.ReLU()]
+        width = hidden
+    parts.append(nn.Linear(width, outputs, bias=not norm_last))
+    return nn.Sequential(*parts, *([nn.BatchNorm1d(outputs)] if norm_last else []))

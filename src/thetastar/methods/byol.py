@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
 from thetastar.functional.collapse import spread
-from thetastar.functional.contrast import cosine_distance, two_views
+from thetastar.functional.contrast import cosine_distance
 from thetastar.layers.frozen import Frozen
-from thetastar.layers.projection import features_of, projector
-from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
+from thetastar.layers.projection import projector
+from thetastar.methods.representation import Representation
+from thetastar.protocols import Aux, Batch, Clock, Model
 from thetastar.registry import BelowOne, Count
 
 __all__ = ["byol"]
 
 
-class byol(Objective):
+class byol(Representation):
     """L = 2 − 2 cos(q(z₁), z'₂) + 2 − 2 cos(q(z₂), z'₁), z = g(f(x)) of one view, z' = g'(f'(x)) of the other.
 
     f', g' are moving averages of f and the projector g without gradients: θ' ← m θ' + (1 − m) θ after every step,
@@ -26,43 +26,27 @@ class byol(Objective):
     trace shows its "spread", 0 at collapse.
 
     Args:
-        momentum: m at the start, in [0, 1).
-        hidden: units inside g and q.
-        outputs: entries of z.
+        momentum: m at the start, in [0, 1); 0.996 in the paper, 0.99 in its shorter runs.
+        hidden: units inside g and q, which have one hidden layer with batch norm; 4096 in the paper.
+        outputs: entries of z; 256 in the paper.
 
     Shapes: views (batch, …) under "input" and "view" → features (batch, width).
 
     Source: Grill et al. 2020, Bootstrap your own latent: a new approach to self-supervised learning.
     """
 
-    reads = ("input", "view")
-    couples = True  # batch norm in g and q
-    companions: Mapping[str, Any] = {"data": {"name": "views"}, "measures": ("effective_rank",)}
-
     def __init__(self, *, momentum: BelowOne = 0.99, hidden: Count = 512, outputs: Count = 128) -> None:
         super().__init__()
         self.momentum, self.hidden, self.outputs = momentum, hidden, outputs
 
-    @classmethod
-    def example(cls) -> dict[str, Any]:
-        method = {"name": "byol", "hidden": 32, "outputs": 16}
-        data = {"name": "views", "source": "bars"}
-        return {
-            "data": data,
-            "model": {"name": "mlp", "widths": [16]},
-            "method": method,
-            "measures": ["effective_rank"],
-        }
-
-    def attach(self, f: Model, schema: Schema) -> None:
-        f.head.requires_grad_(False)  # what is learnt are features
-        self.projector = projector(features_of(f, schema, "byol"), self.hidden, self.outputs, norm=True)
+    def build(self, f: Model, width: int) -> None:
+        self.projector = projector(width, self.hidden, self.outputs, norm=True)
         self.predictor = projector(self.outputs, self.hidden, self.outputs, norm=True)
         self.target = Frozen(f, batch_statistics=True)
         self.target_projector = Frozen(self.projector, batch_statistics=True)
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
-        first, second = two_views(batch, "byol")
+        first, second = self.views(batch)
         online = [self.projector(f.features(x)) for x in (first, second)]
         target = [self.target_projector(self.target.features(x)) for x in (second, first)]
         distances = [cosine_distance(self.predictor(z), other) for z, other in zip(online, target, strict=True)]
@@ -72,6 +56,3 @@ class byol(Objective):
         momentum = 1 - (1 - self.momentum) * (1 + math.cos(math.pi * t.progress)) / 2
         self.target.follow(f, momentum)
         self.target_projector.follow(self.projector, momentum)
-
-    def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
-        return {"features": f.features(batch["input"])} if "features" in wants else {}
