@@ -63,7 +63,7 @@ def of_each(
     try:
         for number, batch in enumerate(stream.batches("valid", t)):
             reseed(t.key("evaluate", "valid", number))
-            out = program.method.predict(program.f, batch, built[0].wants | {"members"}, t)
+            out = program.method.predict(program.f, batch, built[0].wants | {"each"}, t)
             for measure, own in zip(built, each(out), strict=True):
                 measure.update(own, batch)
     finally:

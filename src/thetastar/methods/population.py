@@ -56,7 +56,8 @@ class population(Objective):
         execution: all members in one stacked call, one after the other, or in threads; auto takes the fastest on the
             first batch. They agree but for rounding, so name one where a run shall be repeated to the same bits.
 
-    Shapes: the prediction "members" is (batch, K, …): probabilities for categories, values for numbers.
+    Shapes: the prediction "members" is (batch, K, …): probabilities for categories, values for numbers. Beside "each",
+    what a member answers to every other word is "each.WORD", (batch, K, …).
 
     Source: Lakshminarayanan, Pritzel and Blundell 2017, Simple and scalable predictive uncertainty estimation using
     deep ensembles.
@@ -182,7 +183,8 @@ class population(Objective):
         return [replace(t, seed=seed).key("loss", t.part) for seed in self.seeds]
 
     def predict(self, f: Model, batch: Batch, wants: frozenset[str], t: Clock) -> dict[str, Tensor]:
-        asked = frozenset({"probabilities", "prediction"}) | (wants & {"features"})
+        more = wants - {"each", "members"} if "each" in wants else wants & {"features"}
+        asked = more | {"probabilities", "prediction"}
 
         def alone(member: Member, tensors: Tensors, key: Any, numbers: Mapping[Place, Any], batch: Batch) -> Said:
             with holding(member, numbers):
@@ -196,7 +198,8 @@ class population(Objective):
         mixed = {} if answers is None else mixture(answers, self.kind)
         if "features" in wants:
             mixed["features"] = out["features"].flatten(1)
-        return {name: value for name, value in mixed.items() if name in wants}
+        said = {name: value for name, value in mixed.items() if name in wants}
+        return said | ({f"each.{name}": value for name, value in out.items()} if "each" in wants else {})
 
     # --- how it is computed -------------------------------------------------------------------------------------------
 
@@ -239,14 +242,9 @@ class population(Objective):
     # --- what is written ---------------------------------------------------------------------------------------------
 
     def each(self, out: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-        """What each member predicts, out of what all predict together."""
-        parts: list[dict[str, Tensor]] = [{} for _ in range(self.count)]
-        for k, part in enumerate(parts):
-            if "members" in out:
-                part |= mixture(out["members"][:, k : k + 1], self.kind)
-            if "features" in out:
-                part["features"] = out["features"].unflatten(1, (self.count, -1))[:, k]
-        return parts
+        """What each member predicts, out of what all predict together where "each" is asked for."""
+        own = {name.removeprefix("each."): value for name, value in out.items() if name.startswith("each.")}
+        return [{name: value[:, k] for name, value in own.items()} for k in range(self.count)]
 
     def take(self, kept: dict[str, Tensor], now: Mapping[str, Tensor], which: Sequence[int]) -> None:
         """Into a state of the program that is kept, what these members are now; what they share as it is now."""
