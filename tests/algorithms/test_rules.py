@@ -122,6 +122,19 @@ def muon(momentum: float, decay: float) -> Iterator[list[Array]]:
         yield theta
 
 
+def lars(momentum: float, decay: float, trust: float) -> Iterator[list[Array]]:
+    """The matrix by its trust ratio, the bias by plain momentum."""
+    theta, v = [p.copy() for p in START], [np.zeros_like(p) for p in START]
+    for step in range(STEPS):
+        for i, g in enumerate(gradient(step, theta)):
+            size, slope = np.sqrt((theta[i] ** 2).sum()), np.sqrt((g**2).sum())
+            matrix = theta[i].ndim == 2
+            local = trust * size / (slope + decay * size) if matrix else 1.0
+            v[i] = momentum * v[i] + LR * local * (g + (decay * theta[i] if matrix else 0.0))
+            theta[i] = theta[i] - v[i]
+        yield theta
+
+
 RULES: dict[str, tuple[dict[str, Any], Callable[[], Iterator[list[Array]]]]] = {
     "gradient descent": ({"name": "sgd", "momentum": 0.0}, lambda: sgd(0.0, False, 0.0)),
     "momentum": ({"name": "sgd", "momentum": 0.9, "weight_decay": 0.1}, lambda: sgd(0.9, False, 0.1)),
@@ -131,6 +144,7 @@ RULES: dict[str, tuple[dict[str, Any], Callable[[], Iterator[list[Array]]]]] = {
     "rmsprop": ({"name": "rmsprop", "alpha": 0.9, "momentum": 0.5}, lambda: rmsprop(0.9, 0.5)),
     "adam": ({"name": "adam", "weight_decay": 0.1}, lambda: adam(0.1, False)),
     "adamw": ({"name": "adamw", "weight_decay": 0.1}, lambda: adam(0.1, True)),
+    "lars": ({"name": "lars", "momentum": 0.8, "weight_decay": 0.1, "trust": 0.2}, lambda: lars(0.8, 0.1, 0.2)),
     "muon": ({"name": "muon", "momentum": 0.8, "weight_decay": 0.1}, lambda: muon(0.8, 0.1)),
 }
 
@@ -156,7 +170,7 @@ def test_the_rules_differ() -> None:
 
 def test_no_decay_on_vectors() -> None:
     """A bias without a gradient stays where it is, a matrix without one shrinks."""
-    for name in ("sgd", "adam", "adamw", "adagrad", "adadelta", "rmsprop", "muon"):
+    for name in ("sgd", "adam", "adamw", "adagrad", "adadelta", "rmsprop", "muon", "lars"):
         parameters = {"f.w": Parameter(torch.ones(2, 2)), "f.b": Parameter(torch.ones(2))}
         algorithm = registry.build("algorithms", {"name": name, "weight_decay": 0.5, "schedule": None})
         move = Move("loss", parameters)
