@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from thetastar.functional.positions import resized, sinusoidal
+from thetastar.functional.positions import moves, resized, sinusoidal
 
 pytestmark = pytest.mark.shows("V8")
 
@@ -57,3 +57,12 @@ def test_rows_stay_rows_and_columns_stay_columns() -> None:
 def test_half_precision_comes_back_as_it_was() -> None:
     positions = torch.randn(1, 17, 8, dtype=torch.bfloat16)
     assert resized(positions, 1, (4, 4), (6, 6)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("tokens", "old", "new"), [(1, (4, 4), (2, 3)), (2, (3, 5), (6, 5))])
+def test_the_move_to_another_grid_is_a_product_with_a_matrix(
+    tokens: int, old: tuple[int, int], new: tuple[int, int]
+) -> None:
+    positions = torch.randn(1, tokens + old[0] * old[1], 8)
+    matrix = moves(tokens, old, new, torch.device("cpu"))
+    torch.testing.assert_close(matrix @ positions, resized(positions, tokens, old, new), rtol=1e-5, atol=1e-6)

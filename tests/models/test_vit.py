@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from thetastar import registry
 from thetastar.errors import UserError
+from thetastar.functional.positions import resized
 from thetastar.models.deit import Distilled, deit_tiny
 from thetastar.models.vit import VisionTransformer, vit_hybrid, vit_tiny
 from thetastar.protocols import Field, Schema
@@ -195,3 +196,17 @@ def test_mistakes_are_named() -> None:
 def test_one_pixel_is_an_image() -> None:
     model = small(size=1, patch="auto")
     assert model(torch.rand(2, 3, 1, 1)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("kind", [vit_tiny, vit_hybrid, deit_tiny])
+def test_images_of_another_size_have_places_between_those_that_were_learnt(kind: type[VisionTransformer]) -> None:
+    f = small(kind, 16)
+    x = torch.rand(2, 3, 8, 12)
+    patches = f.patch_embed(f.standardise(x))
+    assert isinstance(f.pos_embed, Tensor)
+    expected = torch.cat([f.front().expand(2, -1, -1), patches], 1) + resized(f.pos_embed, f.tokens, (4, 4), (2, 3))
+    torch.testing.assert_close(f.embedded(x), expected)
+    torch.testing.assert_close(f(F.pad(x, (0, 3, 0, 2))), f(x))  # less than a patch is left out
+    f(x).sum().backward()
+    assert f.pos_embed.grad is not None
+    assert f.pos_embed.grad.abs().sum(-1).gt(0).all()

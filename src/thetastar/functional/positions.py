@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -58,3 +60,12 @@ def resized(positions: Tensor, tokens: int, old: Grid, new: Grid) -> Tensor:
     image = places.unflatten(1, old).permute(0, 3, 1, 2).float()  # (1, width, down, across)
     moved = F.interpolate(image, size=new, mode="bicubic", align_corners=False, antialias=True)
     return torch.cat([front, moved.flatten(2).transpose(1, 2).to(positions.dtype)], 1)
+
+
+@cache
+def moves(tokens: int, old: Grid, new: Grid, device: torch.device) -> Tensor:
+    """What `resized` does, as a matrix: its gradient is a product and so the same to the bit every time, on a GPU too.
+
+    Shapes: → (tokens + new patches, tokens + old patches).
+    """
+    return resized(torch.eye(tokens + old[0] * old[1], device=device)[None], tokens, old, new)[0]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thetastar.functional.gradients import follow
+from thetastar.functional.wrapping import uncached_casts
 from thetastar.protocols import Model
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ def scratch(*modules: nn.Module) -> Iterator[None]:
     finally:
         for layer in touched:
             layer.track_running_stats = True
+
+
+@contextlib.contextmanager
+def untraced(*modules: nn.Module) -> Iterator[None]:
+    """Forward passes inside write no buffers and keep no gradients: what a network, as it is, says of its targets."""
+    with torch.no_grad(), scratch(*modules), uncached_casts():
+        yield
 
 
 class Frozen(nn.Module):
@@ -72,3 +80,8 @@ class Frozen(nn.Module):
         follow(list(self.module.parameters()), list(module.parameters()), momentum)
         for own, other in zip(self.module.buffers(), module.buffers(), strict=True):
             own.copy_(other)
+
+
+def held(parameter: Tensor, free: bool) -> Tensor:
+    """The parameter; while it is not free its value with a gradient of 0, so that a step leaves it where it is."""
+    return parameter if free else parameter.detach() + 0.0 * parameter

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from thetastar.errors import UserError
-from thetastar.functional.positions import sinusoidal
+from thetastar.functional.positions import moves, sinusoidal
 from thetastar.layers.dropout import Dropout
 from thetastar.layers.ends import Standardise, head, known_target, only_input
-from thetastar.layers.patches import ConvStem, Patch, PatchEmbed, chosen_patch
+from thetastar.layers.patches import ConvStem, Patch, PatchEmbed, PatchModel, chosen_patch
 from thetastar.layers.transformer import Block, depths
-from thetastar.protocols import Model, Schema
+from thetastar.protocols import Schema
 from thetastar.registry import BelowOne, Count
 
 __all__ = ["vit_base", "vit_huge", "vit_hybrid", "vit_large", "vit_small", "vit_tiny"]
@@ -25,8 +25,11 @@ NARROWEST = 192  # of the published widths
 Positions = Literal["learned", "sinusoidal"]
 
 
-class VisionTransformer(Model):
+class VisionTransformer(PatchModel):
     """z₀ = [t; x₁E; …; x_nE] + p, then blocks z ← z + Attention(N(z)), z ← z + Mlp(N(z)); features N(z)[0].
+
+    Images of other sizes are taken too, such as small crops: p is interpolated between the places of the grid, and what
+    lies beyond the last whole patch is left out.
 
     Args:
         schema: images of a size that the patch divides.
@@ -115,18 +118,27 @@ class VisionTransformer(Model):
 
     def embedded(self, x: Tensor) -> Tensor:
         """z₀: tokens in front, then patches, at their places."""
+        down, across = (side // self.patch for side in x.shape[-2:])
+        x = x[..., : down * self.patch, : across * self.patch]
         patches = self.patch_embed(self.standardise(x))  # (batch, patches, width)
         front = self.front().expand(len(x), -1, -1).to(patches.dtype)
         z = torch.cat([front, patches], 1)
-        return self.pos_drop(z if self.pos_embed is None else z + self.pos_embed)
+        if self.pos_embed is None:
+            return self.pos_drop(z)
+        if (down, across) == self.grid:
+            return self.pos_drop(z + self.pos_embed)
+        return self.pos_drop(z + moves(self.tokens, self.grid, (down, across), z.device) @ self.pos_embed)
 
     def front(self) -> Tensor:
         """(1, tokens, width)"""
         return self.cls_token
 
-    def encoded(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) → (batch, tokens + patches, width), after the last normalisation."""
-        return self.norm(self.blocks(self.embedded(x)))
+    def encoded(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        z = self.embedded(x)
+        if kept is not None:
+            front, patches = z[:, : self.tokens], z[:, self.tokens :]
+            z = torch.cat([front, patches.gather(1, kept[..., None].expand(-1, -1, self.width))], 1)
+        return self.norm(self.blocks(z))
 
     def answered(self, z: Tensor) -> Tensor:
         """(batch, tokens + patches, width) of `encoded` → (batch, outputs)."""
