@@ -44,10 +44,17 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """What goes in and what should come out: all that a model knows of the data."""
+    """What goes in and what should come out: all that a model knows of the data.
+
+    Args:
+        input: one field, or several by name.
+        target: of what is to be learnt.
+        rows: how many the "index" of a batch can name, for methods that remember examples; 0 where nobody says.
+    """
 
     input: Field | dict[str, Field]
     target: Field | None = None
+    rows: int = 0
 
     @property
     def outputs(self) -> int:
@@ -75,4 +82,4 @@ class Schema:
 
         entry = state["input"]
         inputs = read(entry) if "kind" in entry else {name: read(value) for name, value in entry.items()}
-        return cls(inputs, read(state["target"]) if state.get("target") else None)
+        return cls(inputs, read(state["target"]) if state.get("target") else None, state.get("rows", 0))

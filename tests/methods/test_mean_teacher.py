@@ -122,7 +122,7 @@ def test_examples_without_labels_help_over_the_same_labels_and_steps_without_the
         row = []
         for method in (
             "supervised",
-            {"name": "mean_teacher", "momentum": 0.95, "consistency": 0.0},
+            {"name": "mean_teacher", "momentum": 0.95, "weight": 0.0},
             {"name": "mean_teacher", "momentum": 0.95},
         ):
             given = Recipe(

@@ -30,7 +30,7 @@ DATA = {
     "moco": {"name": "views", "source": {"name": "bars", "rows": 120}, "batch_size": 16},
 }
 OWN = {
-    "mean_teacher": {"method.consistency": [1.0, 10.0, 3.0], "method.momentum": [0.9, 0.5, 0.7]},
+    "mean_teacher": {"method.weight": [1.0, 10.0, 3.0], "method.momentum": [0.9, 0.5, 0.7]},
     "byol": {"method.momentum": [0.9, 0.5, 0.7]},
     "moco": {"method.temperature": [0.2, 0.5, 0.1], "method.momentum": [0.9, 0.5, 0.7]},
 }

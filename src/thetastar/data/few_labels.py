@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from annotated_types import Gt, Lt
 
 from thetastar.data.resident import augmented, resident
-from thetastar.data.wrapping import Wrapping, named, tried
+from thetastar.data.wrapping import Wrapping, named, strong_augment, tried
 from thetastar.errors import UserError
 from thetastar.functional.keys import generator
 from thetastar.functional.subsets import Rows, stratified_order
@@ -35,7 +35,9 @@ class few_labels(Wrapping):
         labels: how many training examples keep their label, at least one a class; below 1 a share of the training
             split.
         augment: changes that make a view; null is crop and noise for images, noise for vectors.
-        strong: changes that make the second view of an unlabelled example from the example; null is `augment` again.
+        strong: changes that make the second view of an unlabelled example from the example; null goes by `views`.
+        views: what second views are where `strong` does not say: "alike" makes them by `augment` again, "weak_strong"
+            by crop, RandAugment and cutout of images and four times the usual noise on vectors.
         batch_size: unlabelled examples a batch; null chooses by the size of the training split.
         labelled_batch: labelled examples a batch; null is `batch_size`, or all labels where they are fewer.
         valid: share held out for choices, where the source gives no valid split.
@@ -50,6 +52,7 @@ class few_labels(Wrapping):
         labels: Count | Share = 100,
         augment: tuple[Augment, ...] | None = None,
         strong: tuple[Augment, ...] | None = None,
+        views: Literal["alike", "weak_strong"] = "alike",
         batch_size: Count | None = None,
         labelled_batch: Count | None = None,
         valid: BelowOne = 0.15,
@@ -72,14 +75,15 @@ class few_labels(Wrapping):
         refuse(target, labels, count, sizes, counts)
         self.labelled = np.sort(kept)
         self.labelled_batch = min(labelled_batch or self.batch_size, count)
+        if strong is None and views == "weak_strong":
+            strong = strong_augment(self.schema)
         self.strong = self.augment if strong is None else strong
         tried(inner, self.strong)
         self.said.append(f"{count:,} of {len(rows):,} training examples keep their label")
         if strong is not None:
             self.said.append(f"second views of unlabelled examples are made by {named(strong)}")
-        self.schema = dataclasses.replace(
-            self.schema, target=dataclasses.replace(target, counts=tuple(counts.tolist()))
-        )
+        target = dataclasses.replace(target, counts=tuple(counts.tolist()))
+        self.schema = dataclasses.replace(self.schema, target=target, rows=source.rows)
 
     @classmethod
     def example(cls) -> dict[str, Any]:

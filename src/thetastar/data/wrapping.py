@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import torch
 
 from thetastar.data.augment.crop import crop
+from thetastar.data.augment.cutout import cutout
 from thetastar.data.augment.noise import noise
+from thetastar.data.augment.rand_augment import rand_augment
 from thetastar.data.resident import augmented, resident
 from thetastar.errors import UserError
 from thetastar.functional.display import of_stream
@@ -16,7 +18,7 @@ from thetastar.protocols import Act, Augment, Batch, Clock, Field, Schema, Sourc
 
 __all__: list[str] = []
 
-NOISE = 0.1
+NOISE, STRONGER = 0.1, 4
 
 
 class Wrapping(Stream):
@@ -76,11 +78,23 @@ def default_augment(schema: Schema) -> tuple[Augment, ...]:
 
     Noise on a vector is a tenth of each entry's standard deviation in train, whatever its unit.
     """
+    return (crop(), noise()) if has_images(schema) else (noise(std=usual_noise(schema, 1)),)
+
+
+def strong_augment(schema: Schema) -> tuple[Augment, ...]:
+    """Changes that a person sees through, and a net must learn to: of images many kinds, on vectors more noise."""
+    return (crop(), rand_augment(), cutout()) if has_images(schema) else (noise(std=usual_noise(schema, STRONGER)),)
+
+
+def usual_noise(schema: Schema, times: float) -> float | tuple[float, ...]:
     if isinstance(schema.input, Field) and schema.input.kind == "vector" and schema.input.std:
-        return (noise(std=tuple(NOISE * std for std in schema.input.std)),)
+        return tuple(times * NOISE * std for std in schema.input.std)
+    return times * NOISE
+
+
+def has_images(schema: Schema) -> bool:
     fields = [schema.input] if isinstance(schema.input, Field) else schema.input.values()
-    image = any(field.kind == "image" for field in fields)
-    return (crop(), noise()) if image else (noise(),)
+    return any(field.kind == "image" for field in fields)
 
 
 def tried(inner: resident, augment: tuple[Augment, ...]) -> None:

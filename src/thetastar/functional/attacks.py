@@ -60,6 +60,32 @@ def pgd_attack(
     return adversarial
 
 
+def virtual_direction(divergence: Callable[[Tensor], Tensor], like: Tensor, *, xi: float, iterations: int) -> Tensor:
+    """Where a small step raises a divergence most: power iteration d ← ∇_r D(r)|_{r = ξ d} / ‖·‖₂ from a random d.
+
+    D(0) = 0 is its least value, so ∇_r D(ξ d) ≈ ξ H d with H its Hessian at 0, and d tends to the eigenvector of the
+    largest eigenvalue.
+
+    Args:
+        divergence: D as a function of the steps of all examples, (batch, …) → (batch,); the same at every call.
+        like: a tensor of the shape of the steps.
+        xi: ξ > 0, the length of the step at which the slope is taken.
+        iterations: of the power method; 0 is a random direction.
+
+    Shapes: (batch, …) → the same, of length one; 0 where the divergence is flat.
+
+    Source: Miyato, Maeda, Koyama and Ishii 2018, Virtual adversarial training.
+    """
+    slope = torch.func.grad(lambda r: divergence(r).sum())
+    d = direction(draw_from_ball(like.detach(), 1.0, "l2"), "l2")
+    with torch.no_grad(), uncached_casts():
+        for _ in range(iterations):
+            gradient = slope(xi * d)
+            # scaled first: of a confident net the slope may be so small that its square is 0
+            d = direction(gradient / gradient.abs().flatten(1).amax(1).clamp_min(1e-30).view(_lengths(d).shape), "l2")
+    return d
+
+
 def direction(gradient: Tensor, norm: Norm) -> Tensor:
     """Where a step of unit length in the norm raises a linear function most."""
     return gradient.sign() if norm == "linf" else gradient / _lengths(gradient).clamp_min(1e-12)

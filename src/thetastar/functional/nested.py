@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
 def mapped(act: Callable[[Tensor], Any], x: Any) -> Any:
     """`act` of a tensor, or of each tensor of a mapping, nested ones included."""
     return {name: mapped(act, part) for name, part in x.items()} if isinstance(x, Mapping) else act(x)
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Batches of inputs as one, rows after rows."""
+    first = parts[0]
+    if isinstance(first, Mapping):
+        return {name: joined([part[name] for part in parts]) for name in first}
+    return torch.cat(list(parts))
 
 
 def rows_of(x: Any) -> int:

@@ -1,0 +1,110 @@
+"""What tests of methods that learn from few labels share: a small program, and its answers worked out in NumPy."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+
+from thetastar import equation
+from thetastar.defaults import completed, open_for
+from thetastar.functional.keys import keyed, reseed
+from thetastar.protocols import Aux, Batch, Clock, Program
+from thetastar.recipe import Recipe
+
+Array = np.ndarray[Any, Any]
+BARS = {"name": "few_labels", "source": "bars", "labels": 16}
+
+
+def recipe(method: Any, data: Any = BARS, model: Any = None, **more: Any) -> Recipe:
+    return Recipe(data=data, model=model or {"name": "mlp", "widths": [16]}, method=method, **more)
+
+
+def assembled(method: Any, data: Any = BARS, model: Any = None) -> tuple[Any, Any]:
+    """A stream and a program in float64, in training."""
+    given = recipe(method, data, model)
+    stream = open_for(given)
+    program = equation.assemble(completed(given, stream), stream.schema)
+    return stream, program.double().train()
+
+
+def first_batch(stream: Any) -> Any:
+    return doubled(next(stream.batches("train", Clock(0))))
+
+
+def doubled(batch: Batch) -> Batch:
+    """In float64, what is not a number of something."""
+    return {
+        name: doubled(value) if isinstance(value, dict) else value.double() if value.is_floating_point() else value
+        for name, value in batch.items()
+    }
+
+
+def said(program: Program, batch: Batch, t: Clock, key: int = 5) -> tuple[torch.Tensor, Aux]:
+    """The loss with the randomness of a key."""
+    reseed(key)
+    with keyed(key):
+        return program("loss", batch, t)
+
+
+def logits(f: Any, x: torch.Tensor) -> Array:
+    """Of an mlp without norm and dropout, in float64."""
+    h = ((x.double() - f.standardise.mean) * f.standardise.scale).flatten(1).numpy()
+    for layer in (*f.hidden, f.head):
+        if not isinstance(layer, torch.nn.Linear):
+            h = np.maximum(h, 0)
+            continue
+        h = h @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    return h
+
+
+def softmax(z: Array) -> Array:
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def probabilities(f: Any, x: torch.Tensor) -> Array:
+    return softmax(logits(f, x))
+
+
+def surprise(p: Array, y: Array) -> float:
+    """The mean of −log p_y."""
+    return float(np.mean([-np.log(p[row, c]) for row, c in enumerate(y)]))
+
+
+def slope_of_bias(f: Any, loss: Any, step: float = 1e-6) -> Array:
+    """∂ loss(f) / ∂ the head's bias, by central differences of a function that is worked out by hand."""
+    found = []
+    for c in range(len(f.head.bias)):
+        values = []
+        for sign in (1, -1):
+            moved = copy.deepcopy(f)
+            with torch.no_grad():
+                moved.head.bias[c] += sign * step
+            values.append(loss(moved))
+        found.append((values[0] - values[1]) / (2 * step))
+    return np.array(found)
+
+
+def gains(methods: list[Any], seeds: range, **settings: Any) -> Array:
+    """Accuracy on valid of each method at each seed, which also draws the data and the labels: (seeds, methods)."""
+    return np.array([[accuracy(method, seed, **settings) for method in methods] for seed in seeds])
+
+
+def accuracy(
+    method: Any, seed: int, *, source: Any, steps: int, lr: float = 1e-2, model: Any = None, **data: Any
+) -> float:
+    spec = {"name": "few_labels", "source": {**source, "seed": seed}, "valid": 0.4, "split_seed": seed, **data}
+    given = recipe(
+        method,
+        spec,
+        model or {"name": "mlp", "widths": [64, 64]},
+        algorithm={"name": "adamw", "lr": lr},
+        measures=["accuracy"],
+        budget={"steps": steps},
+        engine={"evaluations": 0},
+        seed=seed,
+    )
+    return equation.fit(given).values["accuracy"]
