@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from thetastar import equation
 from thetastar.defaults import completed, open_stream
+from thetastar.errors import UserError
 from thetastar.functional.collapse import spread
 from thetastar.layers.frozen import scratch
 from thetastar.methods.byol import byol
@@ -178,3 +179,9 @@ def test_predict_gives_features_and_measures_speak_of_them() -> None:
     x = {"input": torch.rand(5, 1, 8, 8)}
     out = outcome.program.method.predict(outcome.program.f, x, frozenset({"features", "logits"}), Clock(0))
     assert {name: value.shape for name, value in out.items()} == {"features": (5, 64)}
+
+
+def test_a_batch_too_small_for_batch_norm_is_refused() -> None:
+    given = recipe("bars", 1).replace(data={"name": "views", "source": "bars", "batch_size": 3})
+    with pytest.raises(UserError, match=r"byol on batches of 3: moments over so few .*; expected at least 4"):
+        equation.fit(given)

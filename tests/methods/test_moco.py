@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tests.methods.representations import by_hand as in_float64
+from tests.methods.representations import encoded, pure_and_reached
 
 from thetastar import equation
 from thetastar.defaults import completed, open_stream
+from thetastar.errors import UserError
 from thetastar.functional.collapse import spread
 from thetastar.functional.gradients import window_gradient
 from thetastar.methods.moco import moco
@@ -74,6 +78,71 @@ def test_the_loss_is_info_nce_against_the_queue() -> None:
     own, others = np.exp((query * key).sum(1) / 0.2), np.exp(query @ queue.T / 0.2).sum(1)
     np.testing.assert_allclose(got.item(), -np.log(own / (own + others)).mean(), rtol=1e-5)
     np.testing.assert_allclose(aux.carry["keys"].numpy(), key, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.shows("L3")
+@pytest.mark.parametrize(("temperature", "hard"), [(0.07, 0.0), (0.2, 1.0), (1.0, 0.5)])
+def test_hard_negatives_of_the_queue_weigh_more(temperature: float, hard: float) -> None:
+    """Query by query and negative by negative."""
+    _, stream, program = assembled(recipe(method={"temperature": temperature, "hard_negatives": hard, "queue": 40}))
+    method = perturbed(program)
+    batch = next(stream.batches("train", Clock(0)))
+    got, _ = program("loss", batch, Clock(0))
+    queries = by_hand(program.f, method.projector, batch["input"])
+    keys = by_hand(method.key_encoder.module, method.key_projector.module, batch["view"])
+    queue, total = method.queue.double().numpy(), 0.0
+    for q, k in zip(queries, keys, strict=True):
+        cosines = [float(q @ n) / temperature for n in queue]
+        mean = sum(math.exp(hard * a) for a in cosines) / len(cosines)
+        others = sum(math.exp(hard * a) / mean * math.exp(a) for a in cosines)
+        own = math.exp(float(q @ k) / temperature)
+        total -= math.log(own / (own + others))
+    np.testing.assert_allclose(got.item(), total / len(queries), rtol=1e-5)
+
+
+def keys_of(method: moco, x: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return method.shuffled(lambda part: method.key_projector(method.key_encoder.features(part)), x)
+
+
+@pytest.mark.shows("L3")
+def test_a_key_is_a_function_of_its_own_view_alone() -> None:
+    """With batch norm in the net: another batch around an example leaves its key as it is."""
+    given = recipe(model={**TINY, "norm": "batch"})
+    _, stream, program = assembled(given)
+    program.train()
+    x, others = (stream.sample("train", 32)["input"], stream.sample("valid", 20)["input"])
+    before = keys_of(program.method, x)
+    torch.testing.assert_close(keys_of(program.method, torch.cat([x[:12], others]))[:12], before[:12])
+
+
+@pytest.mark.shows("L3")
+def test_shuffled_batch_norm_puts_queries_and_keys_into_different_groups() -> None:
+    """Queries by hand in groups of neighbours, keys in groups of the drawn order, each with moments of its own."""
+    _, stream, program = assembled(recipe(model={**TINY, "norm": "batch"}, method={"key_groups": 4}))
+    method = perturbed(program)
+    x = next(stream.batches("train", Clock(0)))["input"]
+    torch.manual_seed(5)
+    order = torch.rand(len(x)).argsort()
+    got = keys_of(method, x, 5).numpy()
+    for part in order.tensor_split(4):
+        inner = encoded(method.key_encoder.module, x[part])
+        np.testing.assert_allclose(got[part], in_float64(method.key_projector.module, inner), rtol=1e-4, atol=1e-5)
+    own = [set(part.tolist()) for part in order.tensor_split(4)]
+    neighbours = [set(range(8 * k, 8 * k + 8)) for k in range(4)]
+    assert len(x) == 32
+    assert max(len(one & other) for one in own for other in neighbours) < 8
+    program.train()
+    query = method.in_groups(lambda part: method.projector(program.f.features(part)), x).detach().numpy()
+    inner = encoded(program.f, x[8:16])
+    np.testing.assert_allclose(query[8:16], in_float64(method.projector, inner), rtol=1e-4, atol=1e-5)
+
+
+def test_shuffled_batch_norm_keeps_the_loss_pure_and_wants_two_examples_a_group() -> None:
+    pure_and_reached(recipe(model={**TINY, "norm": "batch"}, method={"key_groups": 4}))
+    small = recipe(method={"key_groups": 8}).replace(data={"name": "views", "source": "bars", "batch_size": 15})
+    with pytest.raises(UserError, match="moco on batches of 15: each of 8 groups has moments of its own; expected at"):
+        equation.fit(small)
 
 
 def test_gradients_reach_exactly_what_is_declared() -> None:
