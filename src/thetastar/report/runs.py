@@ -22,6 +22,7 @@ from thetastar.report.cost import Point, cost
 from thetastar.report.curves import curves
 from thetastar.report.masks import masks
 from thetastar.report.page import Page, Section, section
+from thetastar.report.pictures import pictures
 from thetastar.run import Run
 from thetastar.star import load
 
@@ -187,7 +188,10 @@ def sections(groups: Sequence[Group], split: Split, measure: str) -> list[Sectio
         found.append(curves(some, measure, [name for name in drawn if name not in some]))
     names = [group.name for group in groups]
     overlaps = masks({group.name: [run.path for run in group.runs] for group in groups}, split)
-    found += [overlaps] if overlaps else answers(shown(groups, split), names)
+    seen = None if overlaps else shown(groups, split)
+    drawn_by = {} if overlaps or seen else {group.name: group.runs[0].path for group in groups}
+    made = pictures(drawn_by, split)  # by what answers no question about single examples
+    found += [overlaps] if overlaps else [made] if made else answers(seen, names)
     points = [
         Point(group.name, n == 0, mean, None, None, group.fact("seconds"), None, None)
         for n, group in enumerate(groups)
