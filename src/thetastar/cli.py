@@ -103,8 +103,8 @@ def fit(
       theta fit photos/ --model resnet18 --weights resnet18.safetensors
       theta fit --resume runs/digits-cnn-1
     """
-    from thetastar.terminal import training
-    from thetastar.terminal.words import Choices, include, recipe_of
+    from thetastar.terminal import staging
+    from thetastar.terminal.words import Choices, include
 
     include(files or [])
     letters = {"recipe": recipe, "model": model, "method": method, "algorithm": algorithm, "seed": seed}
@@ -114,9 +114,9 @@ def fit(
     if resume is not None:
         if words or choices != Choices() or out or only_print or seeds > 1:
             fail("--resume takes its recipe and its place from the run; leave the other words out")
-        training.resume(resume, as_json)
+        staging.resume(resume, as_json)
         return
-    training.fit(recipe_of(words or [], choices), seeds=seeds, out=out, only_print=only_print, as_json=as_json)
+    staging.fit(words or [], choices, seeds=seeds, out=out, only_print=only_print, as_json=as_json)
 
 
 @app.command(name="test")

@@ -93,6 +93,8 @@ class Recipe:
     @classmethod
     def from_mapping(cls, entry: Mapping[str, Any], where: str = "recipe") -> Recipe:
         known = [part.name for part in dataclasses.fields(cls)]
+        if "stages" in entry:
+            raise UserError(f"{where} is a recipe of stages", "a recipe of one", "train it: theta fit --recipe FILE")
         for key in entry:
             if key not in known and key != "format":
                 raise UserError(f"{where}: unknown key '{key}'", f"one of {', '.join(known)}", nearest(str(key), known))
@@ -106,22 +108,7 @@ class Recipe:
     @classmethod
     def from_yaml(cls, text: str | Path, where: str = "recipe") -> Recipe:
         """From YAML, or a file of it; messages call it `where`."""
-        if isinstance(text, Path):
-            where = str(text)
-            try:
-                text = text.read_text(encoding="utf-8")
-            except OSError as error:
-                raise UserError(f"cannot read {where}: {error.strerror}", "a YAML recipe", "check the path") from None
-            except UnicodeDecodeError:
-                raise UserError(f"{where} is no text", "a YAML recipe", "check the path") from None
-        try:
-            entry = parse_yaml(text)
-        except yaml.YAMLError as error:
-            problem = " ".join(str(error).split())
-            raise UserError(f"{where} is no YAML: {problem}", "a YAML mapping", "mend the file") from None
-        if not isinstance(entry, Mapping):
-            raise UserError(f"{where} holds {type(entry).__name__}", "a YAML mapping", "start it with data: NAME")
-        return cls.from_mapping(entry, where)
+        return cls.from_mapping(*read_yaml(text, where))
 
     def to_mapping(self) -> dict[str, Any]:
         entry: dict[str, Any] = {"format": FORMAT}
@@ -153,6 +140,26 @@ class Recipe:
                 raise UserError(f"override '{assignment}'", "a YAML value after =", "quote words with spaces") from None
             entry[keys[0]] = _set(entry[keys[0]], keys[1:], value, assignment)
         return Recipe(**entry)
+
+
+def read_yaml(text: str | Path, where: str = "recipe") -> tuple[Mapping[str, Any], str]:
+    """The mapping in YAML, or in a file of it, and what messages call it."""
+    if isinstance(text, Path):
+        where = str(text)
+        try:
+            text = text.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot read {where}: {error.strerror}", "a YAML recipe", "check the path") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{where} is no text", "a YAML recipe", "check the path") from None
+    try:
+        entry = parse_yaml(text)
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise UserError(f"{where} is no YAML: {problem}", "a YAML mapping", "mend the file") from None
+    if not isinstance(entry, Mapping):
+        raise UserError(f"{where} holds {type(entry).__name__}", "a YAML mapping", "start it with data: NAME")
+    return entry, where
 
 
 def _set(node: Any, keys: list[str], value: Any, assignment: str) -> Any:

@@ -46,8 +46,11 @@ def fit(recipe: Recipe, *, seeds: int, out: Path | None, only_print: bool, as_js
     report([first, *others], place, as_json)
 
 
-def train(recipe: Recipe, place: Path, stream: Stream | None, runs: int = 1) -> Star:
-    """One run under a progress bar; an interruption says where it can be taken up again, if it had begun."""
+def train(recipe: Recipe, place: Path, stream: Stream | None, runs: int = 1, whole: Path | None = None) -> Star:
+    """One run under a progress bar; an interruption says where it can be taken up again, if it had begun.
+
+    `whole` is the folder of the stages that it is one of.
+    """
     from thetastar import star
     from thetastar.terminal.progress import Bar, Polite
 
@@ -58,8 +61,8 @@ def train(recipe: Recipe, place: Path, stream: Stream | None, runs: int = 1) -> 
         except KeyboardInterrupt:
             if not place.exists():  # still looking for a rate
                 raise
-            line = f"interrupted after {watch.done} of {watch.planned} steps; go on with: theta fit --resume {place}"
-            raise KeyboardInterrupt(line) from None
+            done = f"interrupted after {watch.done} of {watch.planned} steps"
+            raise KeyboardInterrupt(f"{done}; go on with: theta fit --resume {whole or place}") from None
 
 
 def resume(place: Path, as_json: bool) -> None:
@@ -97,8 +100,8 @@ def short_name(path: str | Sequence[str]) -> str:
     return first.name if first.is_dir() else first.stem
 
 
-def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:
-    """What came out: for machines as JSON, for people as a table and the next command."""
+def report(stars: Sequence[Star], place: Path, as_json: bool, last: bool = True) -> None:
+    """What came out: for machines as JSON, for people as a table and, unless more follows, the next command."""
     if as_json:
         shown = [about(star) for star in stars]
         print_json(shown[0] if len(shown) == 1 else {"runs": shown, "intervals": intervals(stars)})
@@ -118,8 +121,8 @@ def report(stars: Sequence[Star], place: Path, as_json: bool) -> None:
     else:
         show("nothing was measured: the recipe names no measures")
     show(f"run: {place}")
-    if "test" not in star.measures:
-        show(f"next: theta test {place if len(stars) == 1 else place / ('seed-' + str(star.recipe.seed))}")
+    if last and "test" not in star.measures:
+        show(f"next: theta test {star.run.path if star.run else place}")
 
 
 def classes_of(star: Star) -> Sequence[str]:
@@ -181,6 +184,9 @@ def single(place: Path) -> Path:
     if (place / "compare.json").is_file():
         inside = next(iter(sorted(place.glob("runs/*/seed-*"))), place / "runs")
         raise UserError(f"{place} is a comparison", "one run", f"name one, for example {inside}")
+    if (place / "stages.yaml").is_file():
+        stages = sorted(run.parent for run in place.glob("*/provenance.json"))
+        raise UserError(f"{place} holds stages", "one run", f"name one, for example {(stages or [place])[-1]}")
     return place
 
 
