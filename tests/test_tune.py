@@ -120,6 +120,51 @@ def test_a_mistake_is_one_line_and_leaves_nothing(words, said, theta, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_grid_says_its_size_and_tells_of_itself_as_any_search(theta, tmp_path):
+    grid = ["--grid", "algorithm.lr=0.1,0.01,0.001", "--grid", "method.label_smoothing=0,0.1", "--confirm", "1"]
+    code, out, err = theta(*MOONS, *grid, "--json")
+    assert code == 0
+    assert "3 × 2 = 6 combinations, the default among them: 6 trials" in err
+    assert " one by one" in err
+    found = json.loads(out)
+    rates = [trial["values"].get("algorithm.lr", 0.001) for trial in found["trials"]]
+    assert sorted(rates) == [0.001] * 2 + [0.01] * 2 + [0.1] * 2
+    assert found["together"][0]["trials"] == list(range(6))
+    assert found["best"]["value"] == max(trial["value"] for trial in found["trials"])
+    assert len(found["best_so_far"]) == 6
+    folder = tmp_path / "runs" / "tune-moons-1"
+    before = (folder / "trials.jsonl").read_text()
+    assert theta(*MOONS, *grid, "--json")[1] == out
+    assert (folder / "trials.jsonl").read_text() == before
+    code, out, _ = theta(*MOONS, *grid)
+    assert "6 trials: 6 finished." in out
+    assert (folder / "tuning-dark.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--grid", "algorithm.lr=0.1,0.2", "--trials", "5"], "--grid and --trials"),
+        (["--grid", "algorithm.lr=0.1,0.2", "--sampler", "tpe"], "--grid and --sampler"),
+        (["--grid", "algorithm.lr=0.1,0.2", "--pruner", "none"], "--grid and --pruner"),
+        (["--grid", "algorithm.lr=0.1,0.2", "--space", "model.dropout=0..0.5"], "--space and --grid; expected one of"),
+        (["--grid", "algorithm.lr"], "expected KEY=A,B,C"),
+        (["--grid", "algorithm.lr=0.1,x"], "algorithm.lr: got 'x'"),
+        (["--grid", "algorithm.lr=0.1,-2"], "a number > 0"),
+        (["--grid", "algorithm.rate=0.1"], "adamw has no argument 'rate'"),
+        (["--grid", "algorithm.lr=" + ",".join(f"0.{n:04}" for n in range(1, 1200))], "1,199 combinations"),
+        (["--grid", "algorithm.lr=0.1,0.2", "algorithm.lr=0.3"], "and a value for it"),
+    ],
+)
+def test_a_mistake_in_a_grid_is_one_line_and_leaves_nothing(words, said, theta, tmp_path):
+    code, out, err = theta(*MOONS, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("theta: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_nothing_to_search_is_said_in_one_line(theta):
     code, out, err = theta("tune", "wine", "--model", "gaussian_process")
     assert (code, out) == (2, "")

@@ -73,6 +73,12 @@ def best(curve: Curve, share: float, higher: bool) -> float | None:
     return (max(seen) if higher else min(seen)) if seen else None
 
 
+def not_finite(measure: str, share: float | None = None) -> str:
+    """Why a training is not worth anything, after a share of the budget or at the end."""
+    when = "at the end" if share is None else f"after {share:.0%} of the budget"
+    return f"{measure} on valid was not finite {when}"
+
+
 class Judge(Watch):
     """Hears a training, keeps its curve on valid and ends it where the rule says so.
 
@@ -97,7 +103,7 @@ class Judge(Watch):
         if value is None:
             return
         if not math.isfinite(value):
-            raise Pruned(f"{self.measure} on valid was not finite after {self.share:.0%} of the budget")
+            raise Pruned(not_finite(self.measure, self.share))
         self.curve.append([round(self.share, 4), value])
         if reason := self.rule(self.curve):
             raise Pruned(reason)

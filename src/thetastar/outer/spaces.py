@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,9 @@ Choice = tuple[tuple[str, str], ...]  # which component was drawn for each lette
 LETTERS = {"model": "models", "method": "methods", "algorithm": "algorithms", "data": "data"}
 CHOICES = tuple(f"{letter}.name" for letter in LETTERS)
 AROUND = {"budget": Budget, "engine": Engine}
+FORMS = {"--space": "KEY=LOW..HIGH or KEY=A|B|C", "--grid": "KEY=A,B,C"}
+EXAMPLES = {"--space": "1e-4..1e-1", "--grid": "0.1,0.01"}
+MARKS = {"--space": "|", "--grid": ","}
 FIXED = ("source", "valid", "test", "split_seed")  # of data: they decide which rows judge
 COMPARED = ("lr", "learning_rate", "weight_decay", "dropout", "widths", "k", "leaves", "min_leaf", "max_features", "l2")
 COMPARED += ("ridge",)
@@ -170,43 +173,46 @@ def spaces(recipe: Recipe, stream: Stream) -> dict[str, Space]:
 # --- what users write -------------------------------------------------------------------------------------------------
 
 
-def asked(texts: Sequence[str]) -> dict[str, str]:
+def asked(texts: Sequence[str], option: str = "--space") -> dict[str, str]:
     """`algorithm.lr=1e-4..1e-1` → {"algorithm.lr": "1e-4..1e-1"}; a letter alone is a choice of component."""
     found: dict[str, str] = {}
     for text in texts:
         path, separator, spec = text.partition("=")
-        if not (separator and path and spec):
-            raise UserError(
-                f"--space {text!r}", "KEY=LOW..HIGH or KEY=A|B|C", "write for example algorithm.lr=1e-4..1e-1"
-            )
+        if not (separator and path and spec.strip()):
+            raise UserError(f"{option} {text!r}", FORMS[option], f"write for example algorithm.lr={EXAMPLES[option]}")
         letter, _, rest = path.partition(".")
         if letter in ("seed", "measures"):
             raise UserError(
-                f"--space {path}: a {letter.removesuffix('s')} is not chosen by its score", "a setting", "leave it out"
+                f"{option} {path}: a {letter.removesuffix('s')} is not chosen by its score", "a setting", "leave it out"
             )
         if letter == "data" and rest.split(".")[0] in FIXED:
-            raise UserError(f"--space {path}: it decides which rows judge", "a setting beside them", "leave it out")
+            raise UserError(f"{option} {path}: it decides which rows judge", "a setting beside them", "leave it out")
         path = f"{letter}.name" if letter in LETTERS and not rest else path
         if path in found:
-            raise UserError(f"--space {path} twice", "each key once", "join them with |")
+            raise UserError(f"{option} {path} twice", "each key once", f"join them with {MARKS[option]}")
         if path == "data.name":
-            raise UserError("--space data: the rows must stay the same", "a setting of the data", "leave it out")
+            raise UserError(f"{option} data: the rows must stay the same", "a setting of the data", "leave it out")
         found[path] = spec
     return found
 
 
-def names_of(path: str, spec: str) -> list[str]:
+def names_of(path: str, spec: str, option: str = "--space") -> list[str]:
     """The components between which `algorithm.name=sgd|adamw` chooses."""
-    names = [name.strip() for name in spec.split("|")]
+    mark = MARKS[option]
+    names = [name.strip() for name in spec.split(mark)]
     for name in names:
         registry.find(LETTERS[path.split(".")[0]], name)
     if len(set(names)) < max(len(names), 2):
-        raise UserError(f"--space {path}={spec}", "several different names with | between", "name at least two")
+        raise UserError(f"{option} {path}={spec}", f"several different names with {mark} between", "name at least two")
     return names
 
 
 def gather(
-    bases: Mapping[Choice, tuple[Recipe, Stream]], texts: Mapping[str, str], fixed: Sequence[str], start: Choice
+    bases: Mapping[Choice, tuple[Recipe, Stream]],
+    texts: Mapping[str, str],
+    fixed: Sequence[str],
+    start: Choice,
+    parse: Callable[[str, str, Recipe], Space] | None = None,
 ) -> dict[str, Space]:
     """What is searched: the choices of component, then for each of them what usually matters, or what was asked for.
 
@@ -215,6 +221,7 @@ def gather(
         texts: what was asked for, choices of component aside.
         fixed: paths that the user gave a value.
         start: the choice that is the default; it need not be one of them.
+        parse: reads what was asked for, and nothing else is searched; None is the notation of spaces.
     """
     from optuna.distributions import CategoricalDistribution
 
@@ -226,10 +233,10 @@ def gather(
     by_space: dict[tuple[str, str], dict[Choice, Space]] = {}
     unknown: dict[str, UserError] = {}
     for choice, (recipe, stream) in bases.items():
-        wanted = {path: text for path, text in usual(recipe, stream).items() if path not in fixed}
+        wanted = {} if parse else {path: text for path, text in usual(recipe, stream).items() if path not in fixed}
         for path, text in {**wanted, **texts}.items():
             try:
-                space = parsed(path, text, recipe)
+                space = (parse or parsed)(path, text, recipe)
             except Missing as error:
                 unknown[path] = error
                 continue
@@ -238,7 +245,8 @@ def gather(
         if all(path != known for known, _ in by_space):
             raise error
     for (path, _), under in by_space.items():
-        space = next(iter(under.values()))
+        # a default is that of the default component: others begin elsewhere
+        space = under.get(start) or replace(next(iter(under.values())), start=None)
         if len(under) == len(bases):
             found[path] = space
         else:
@@ -251,14 +259,14 @@ class Missing(UserError):
     """A recipe has no such setting; another choice of component may."""
 
 
-def place(recipe: Recipe, path: str) -> tuple[registry.Argument, Any]:
+def place(recipe: Recipe, path: str, option: str = "--space") -> tuple[registry.Argument, Any]:
     """The argument at a path of a complete recipe, and its value there."""
     letter, *keys = path.split(".")
     if letter not in (*LETTERS, *AROUND) or not keys:
         every = [f"{part}.{key}" for part in (*LETTERS, *AROUND) for key in known(recipe, part)]
         same = [one for one in every if one.split(".")[-1] == path.split(".")[-1]]
         raise Missing(
-            f"--space: unknown key '{path}'", "", f"did you mean '{same[0]}'?" if same else nearest(path, every)
+            f"{option}: unknown key '{path}'", "", f"did you mean '{same[0]}'?" if same else nearest(path, every)
         )
     if letter in AROUND:
         arguments, value = registry.arguments(AROUND[letter]), getattr(recipe, letter)
@@ -270,11 +278,11 @@ def place(recipe: Recipe, path: str) -> tuple[registry.Argument, Any]:
         if argument is not None:
             if not (argument.nested and isinstance(value, Mapping)):
                 here = ".".join([letter, *keys[:depth]])
-                raise Missing(f"--space {path}: {here} is {spoken(value)}", "a component", "set the component first")
+                raise Missing(f"{option} {path}: {here} is {spoken(value)}", "a component", "set the component first")
             arguments = registry.arguments(registry.load(argument.nested, value["name"]))
         if key not in arguments:
             owner = value.get("name", letter) if isinstance(value, Mapping) else letter
-            raise Missing(f"--space {path}: {owner} has no argument '{key}'", "", nearest(key, arguments))
+            raise Missing(f"{option} {path}: {owner} has no argument '{key}'", "", nearest(key, arguments))
         argument, value = arguments[key], value.get(key) if isinstance(value, Mapping) else None
     assert argument is not None
     return argument, value
@@ -295,12 +303,20 @@ def parsed(path: str, text: str, recipe: Recipe) -> Space:
         raise UserError(
             f"--space {path}={text}", "LOW..HIGH or A|B|C", f"for one value write {path}={rest} without --space"
         )
-    values = [checked(argument, read(path, word), path) for word in rest.split("|")]
+    values = [read(path, word) for word in rest.split("|")]
+    return of_values(path, text, values, argument, default)
+
+
+def of_values(
+    path: str, text: str, given: Sequence[Any], argument: registry.Argument, default: Any, option: str = "--space"
+) -> Space:
+    """One of several values that the argument takes."""
     from optuna.distributions import CategoricalDistribution
 
+    values = [checked(argument, value, path) for value in given]
     texts = [json.dumps(value) for value in values]
     if len(set(texts)) < len(texts):
-        raise UserError(f"--space {path}={text}", "different values", "name each once")
+        raise UserError(f"{option} {path}={text}", "different values", "name each once")
     name = default["name"] if isinstance(default, Mapping) else default
     start = next((text for text, value in zip(texts, values, strict=True) if value == name), None)
     return Space(path, CategoricalDistribution(texts), start)

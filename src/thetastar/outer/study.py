@@ -25,6 +25,7 @@ from thetastar.hardware import provenance
 from thetastar.outer import hands, wording
 from thetastar.outer.folder import read
 from thetastar.outer.importance import importance
+from thetastar.outer.jointly import Jointly
 from thetastar.outer.learners import WHERE
 from thetastar.outer.progress import Overall, expected_seconds
 from thetastar.outer.pruning import RULES
@@ -47,7 +48,7 @@ class Terms:
 
     Args:
         trials: ≥ 1, the default being the first.
-        sampler: tpe, the tree-structured Parzen estimator, or random.
+        sampler: tpe, the tree-structured Parzen estimator, random, or grid for all combinations of some values.
         pruner: which trainings are ended early: median, halving or none.
         jobs: processes that train at the same time, ≥ 1.
         fresh: seeds with which the default and the best are trained again, ≥ 0.
@@ -55,7 +56,7 @@ class Terms:
     """
 
     trials: int = 30
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
     pruner: str = "median"
     jobs: int = 1
     fresh: int = 3
@@ -89,6 +90,7 @@ class Study:
         default: the complete recipe that trials change.
         bases: the complete recipe under every choice of component.
         searched: spaces by label.
+        grid: the draws of all trials where they are given.
         trials: by number; `fresh`: trainings with other seeds.
     """
 
@@ -98,6 +100,7 @@ class Study:
     searched: dict[str, Space]
     terms: Terms
     folder: Path
+    grid: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     trials: list[Record] = field(default_factory=list[Record])
     fresh: list[Fresh] = field(default_factory=list[Fresh])
 
@@ -133,6 +136,10 @@ class Study:
     def recipe(self, number: int) -> Recipe:
         """The recipe of a trial, to be completed."""
         return self.changed(next(trial for trial in self.trials if trial.number == number).values)
+
+    def drawn(self, number: int, drawn: Mapping[str, Any]) -> Recipe:
+        """The recipe of a draw; the first is the default."""
+        return self.changed(values_of(self.searched, drawn) if number else {})
 
     def moved(self, trial: Record) -> dict[str, Any]:
         """The settings of a trial that are not those of the default."""
@@ -224,8 +231,11 @@ class Study:
             return
         expected = expected_seconds(self.default, self.stream)
         progress = Overall(watch, expected * (left + 2 * self.terms.fresh) / self.terms.jobs)
-        workers = self.hands(progress, expected)
+        trainer = Trainer(self.stream, self.measure, self.higher, self.terms.pruner, self.file)
+        workers = self.hands(trainer, progress, expected)
         try:
+            if self.grid:
+                Jointly(self, trainer, progress, expected).run()
             self.search(workers, watch, progress, expected)
             self.confirm(workers, progress, expected)
         finally:
@@ -233,7 +243,7 @@ class Study:
                 if isinstance(worker, hands.Process):
                     worker.close()
 
-    def hands(self, progress: Overall, expected: float) -> list[hands.Hand]:
+    def hands(self, trainer: Trainer, progress: Overall, expected: float) -> list[hands.Hand]:
         if self.terms.jobs > 1:
             if GIVEN in self.default.to_yaml():
                 raise UserError(
@@ -248,7 +258,6 @@ class Study:
                 "trials": str(self.file.resolve()),
             }
             return [hands.Process(terms, self.folder / "processes.log") for _ in range(self.terms.jobs)]
-        trainer = Trainer(self.stream, self.measure, self.higher, self.terms.pruner, self.file)
         return [lambda task: trainer(task, progress.part(expected, self.doing(task)))]
 
     def doing(self, task: Task) -> str:
@@ -269,30 +278,36 @@ class Study:
                 return None
             drawn = self.draw(number, running)
             running[number] = drawn
-            return Task(number, self.changed(values_of(self.searched, drawn) if number else {}), prune=number > 0)
+            return Task(number, self.drawn(number, drawn), prune=number > 0 and not self.grid)
 
         def keep(record: Record) -> None:
             record.drawn = running.pop(record.number)
-            record.values = values_of(self.searched, record.drawn) if record.number else {}
-            record = Record(**json.loads(record.line()))  # as it will be read
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(record.line())
-            self.trials = sorted([*self.trials, record], key=lambda trial: trial.number)
+            self.take(record)
+            if record.state == "failed":
+                watch.say(f"trial {record.number + 1} failed: {record.reason}")
             progress.finish(expected / self.terms.jobs)
             if self.terms.jobs > 1:
                 watch.row({"run": f"{len(self.trials)} of {self.terms.trials} trials{self.so_far()}"})
-            if record.state == "failed":
-                watch.say(f"trial {record.number + 1} failed: {record.reason}")
 
         hands.work(workers, ask, keep)
 
+    def take(self, record: Record) -> None:
+        """A trial that came out, with what was drawn for it."""
+        record.values = values_of(self.searched, record.drawn) if record.number else {}
+        record = Record(**json.loads(record.line()))  # as it will be read
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(record.line())
+        self.trials = sorted([*self.trials, record], key=lambda trial: trial.number)
+
     def draw(self, number: int, running: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+        if self.grid:
+            return self.grid[number]
         if number == 0:
             return starts(self.searched)
         done = [vars(trial) for trial in self.trials]
         done += [{"drawn": drawn, "value": None, "running": True} for drawn in running.values()]
-        seed, sampler = self.default.seed, self.terms.sampler
-        return propose(self.searched, done, number, self.higher, seed=seed, sampler=sampler)
+        kind: Literal["tpe", "random"] = "random" if self.terms.sampler == "random" else "tpe"
+        return propose(self.searched, done, number, self.higher, seed=self.default.seed, sampler=kind)
 
     def confirm(self, workers: Sequence[hands.Hand], progress: Overall, expected: float) -> None:
         """The default and the best once more with seeds that no choice has seen, in pairs."""

@@ -20,15 +20,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
 from thetastar import equation, registry
 from thetastar.defaults import open_stream
 from thetastar.errors import UserError
+from thetastar.execution import Evaluation
 from thetastar.functional.jsonable import strict
-from thetastar.outer.pruning import RULES, Curve, Judge, Pruned
-from thetastar.protocols import Stream
+from thetastar.layers.frozen import scratch
+from thetastar.outcome import Outcome
+from thetastar.outer.pruning import RULES, Curve, Judge, Pruned, not_finite
+from thetastar.protocols import Batch, Clock, Objective, Program, Stream
 from thetastar.recipe import Recipe
 from thetastar.watch import Watch
 
+LOST = "its loss was not finite in the end"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -100,9 +107,12 @@ class Trainer:
             outcome = equation.fit(task.recipe, stream=self.of(task.recipe.data), watch=judge)
             record.value = outcome.values[self.measure]
             if not math.isfinite(record.value):
-                raise Pruned(f"{self.measure} on valid was not finite at the end")
+                raise Pruned(not_finite(self.measure))
+            if not task.prune and any(astray(outcome)):
+                raise Pruned(LOST)
         except Pruned as reason:
-            record.state, record.reason, record.value = "pruned", str(reason), None
+            record.state = "pruned" if task.prune else "failed"
+            record.reason, record.value = str(reason), None
         except Exception as error:
             if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise
@@ -123,6 +133,30 @@ class Trainer:
         if key not in self.streams:
             self.streams[key] = rebatched(self.stream, spec)
         return self.streams[key]
+
+
+def astray(outcome: Outcome) -> list[bool]:
+    """Of each learner of a program, whether its loss is finite on no training batch: it learns nothing any more."""
+    program, stream = outcome.program, outcome.stream
+    if not (outcome.facts["steps"] and isinstance(program.method, Objective)) or stream.state_dict():
+        return [False]
+    lost = torch.ones((), dtype=torch.bool)
+    for batch in stream.batches("train", outcome.clock):
+        finite = losses(program, batch, outcome.clock).isfinite().cpu()
+        lost = lost & ~finite
+        if not lost.any():
+            break
+    program.eval()
+    return lost.tolist()
+
+
+def losses(program: Program, batch: Batch, t: Clock) -> Tensor:
+    """Of each learner in a program, on one batch in training; (learners,)."""
+    device = next(program.parameters()).device.type
+    program.train()
+    with scratch(program), Evaluation(t.key("loss", t.part), torch.autocast(device, torch.bfloat16, False)):
+        value, aux = program("loss", batch, t)
+    return value.detach()[None] if aux.each is None else aux.each
 
 
 def key_of(spec: Any) -> str:
@@ -148,8 +182,6 @@ def keep_trace(folder: Path, number: int) -> None:
 
 def main() -> None:
     """Answer tasks until the input ends."""
-    import torch
-
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     sys.stdout = sys.stderr  # what components print must not mix with the answers

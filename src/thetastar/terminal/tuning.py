@@ -33,24 +33,30 @@ if TYPE_CHECKING:
 FAILED = 1
 SHOWN = 5
 BLOCKS = "▁▂▃▄▅▆▇█"
-BAR = 24
+BAR, MOST = 24, 60
 
 
 Model = Annotated[str | None, typer.Option("--model", "-m", help="See theta list models.")]
 Method = Annotated[str | None, typer.Option(help="See theta list methods.")]
 Algorithm = Annotated[str | None, typer.Option(help="See theta list algorithms.")]
 File = Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe as YAML, or the name of a shipped one.")]
-Trials = Annotated[int, typer.Option(help="How many, the default being the first.")]
+Trials = Annotated[int | None, typer.Option(help="How many, the default being the first.", show_default="30")]
 Searched = Annotated[
     list[str] | None,
     typer.Option("--space", metavar="KEY=RANGE", help="Search KEY in LOW..HIGH (log: or lin: before it) or A|B|C."),
+]
+Grid = Annotated[
+    list[str] | None,
+    typer.Option("--grid", metavar="KEY=A,B,C", help="Try every combination of these values, and nothing else."),
 ]
 Fixed = Annotated[
     list[str] | None,
     typer.Option("--fix", metavar="KEY=VALUE", help="Do not search KEY; a KEY=VALUE word does the same."),
 ]
-Sampler = Annotated[str, typer.Option(help="tpe or random.")]
-Pruner = Annotated[str, typer.Option(help="Which trainings end early: median, halving or none.")]
+Sampler = Annotated[str | None, typer.Option(help="tpe or random.", show_default="tpe")]
+Pruner = Annotated[
+    str | None, typer.Option(help="Which trainings end early: median, halving or none.", show_default="median")
+]
 Jobs = Annotated[int, typer.Option(help="Processes that train at a time, one thread each.")]
 Confirm = Annotated[int, typer.Option(help="Fresh seeds for the default and the best.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of the study; runs/tune-DATA-N by default.")]
@@ -64,11 +70,12 @@ def tune(
     method: Method = None,
     algorithm: Algorithm = None,
     recipe: File = None,
-    trials: Trials = 30,
+    trials: Trials = None,
     space: Searched = None,
+    grid: Grid = None,
     fix: Fixed = None,
-    sampler: Sampler = "tpe",
-    pruner: Pruner = "median",
+    sampler: Sampler = None,
+    pruner: Pruner = None,
     jobs: Jobs = 1,
     confirm: Confirm = 3,
     target: Target = None,
@@ -92,6 +99,7 @@ def tune(
       theta tune digits --model mlp
       theta tune digits --model cnn --trials 60 --jobs 2 --budget "10 epochs"
       theta tune wine --space "algorithm.name=sgd|adamw|muon" --space algorithm.lr=1e-4..1e-1
+      theta tune digits --model mlp --grid algorithm.lr=0.1,0.01,0.001 --grid method.label_smoothing=0,0.1
     """
     from thetastar.outer.plan import plan
     from thetastar.outer.study import Terms
@@ -106,15 +114,20 @@ def tune(
     letters = {"recipe": recipe, "model": model, "method": method, "algorithm": algorithm}
     given = recipe_of(spoken, Choices(**letters, **rows, **spent, seed=seed))
     fixed = [word.partition("=")[0] for word in split(spoken)[1]]
-    kept = {"sampler": sampler, "pruner": pruner, "files": files or []}
-    terms = Terms(trials=trials, jobs=jobs, fresh=confirm, **kept)
-    study = plan(given, out or free_folder, terms, space or [], fixed)
+    asked = {"trials": trials, "sampler": sampler, "pruner": pruner}
+    said = {name: value for name, value in asked.items() if value is not None}
+    if grid and said:
+        name = next(iter(said))
+        raise UserError(f"--grid and --{name}", "every combination, each to its end", f"leave --{name} out")
+    terms = Terms(jobs=jobs, fresh=confirm, files=files or [], **said)
+    study = plan(given, out or free_folder, terms, space or [], fixed, grid or [])
     run(study, as_json)
 
 
 def run(study: Study, as_json: bool) -> None:
     """Search, or go on searching, and tell; interrupted, what is finished is told."""
     from thetastar.outer import wording
+    from thetastar.outer.grid import announced
     from thetastar.terminal.progress import Bar
 
     study.begin()
@@ -123,7 +136,9 @@ def run(study: Study, as_json: bool) -> None:
     parts = " · ".join(getattr(study.default, letter)["name"] for letter in ("model", "method", "algorithm"))
     aside().print(f"searching {parts}, judged by {wording.head(study.measure)} on valid", markup=False, style="dim")
     aside().print(spaces_table(study))
-    if study.terms.jobs > 1:
+    if study.grid:
+        aside().print(announced(study.searched), markup=False, style="dim")
+    if study.terms.jobs > 1 and not study.grid:
         line = f"{study.terms.jobs} processes: a second search may draw other settings"
         aside().print(line, markup=False, style="dim")
     stopped = False
@@ -205,6 +220,7 @@ def draw(study: Study, importance: dict[str, float]) -> list[Path]:
 
 
 def about(study: Study, importance: dict[str, float], figures: Sequence[Path]) -> dict[str, Any]:
+    from thetastar.outer.jointly import decisions
     from thetastar.outer.optimism import gain, sentences
 
     best, found = study.best, gain(study.pairs())
@@ -215,6 +231,7 @@ def about(study: Study, importance: dict[str, float], figures: Sequence[Path]) -
         "higher_is_better": study.higher,
         "searched": {label: space.described() for label, space in study.searched.items()},
         "trials": [vars(trial) for trial in study.trials],
+        "together": decisions(study.folder),
         "best": {"trial": best.number, "values": best.values, "value": best.value},
         "best_so_far": study.best_so_far(),
         "fresh_seeds": vars(found) | {"difference": found.difference} if found else None,
@@ -265,7 +282,7 @@ def importance_table(importance: dict[str, float]) -> Any:
 
 
 def sparkline(values: Sequence[float | None], higher: bool) -> str:
-    """One block a trial, high where it is good, and where it began and ended."""
+    """One block a trial, or every few of them, high where it is good, and where it began and ended."""
     seen = [value for value in values if value is not None]
     low, high = min(seen), max(seen)
     span = high - low
@@ -276,4 +293,5 @@ def sparkline(values: Sequence[float | None], higher: bool) -> str:
         share = (value - low) / span if span else 1.0
         return BLOCKS[round((share if higher else 1 - share if span else 1.0) * (len(BLOCKS) - 1))]
 
-    return f"{''.join(map(block, values))}  {number(seen[0])} → {number(seen[-1])}"
+    shown = values[::-1][:: -(-len(values) // MOST)][::-1]  # the last one is among them
+    return f"{''.join(map(block, shown))}  {number(seen[0])} → {number(seen[-1])}"
