@@ -35,6 +35,7 @@ from thetastar.terminal.options import (
     Task,
     Threshold,
     Time,
+    Together,
     Weights,
     With,
     Words,
@@ -216,6 +217,7 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each learner.")] = 5,
     resplit: Annotated[bool | None, typer.Option(help="A new split for every seed; default for small data.")] = None,
     trials: Annotated[int, typer.Option(min=0, help="Tuning trials of each learner, judged on valid.")] = 0,
+    together: Together = None,
     target: Target = None,
     task: Task = None,
     group: Group = None,
@@ -251,6 +253,7 @@ def compare(
         seeds=seeds,
         resplit=resplit,
         trials=trials,
+        together=together,
     )
     comparing.compare(words or [], choices, terms, out, as_json)
 

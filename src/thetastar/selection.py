@@ -103,8 +103,7 @@ class BestOfEach(Best):
         self.see(values[str(self.monitor)], step, epoch, self.higher)
         method = program.method
         assert isinstance(method, Several)
-        spec = next(spec for spec in self.recipe.measures if spec["name"] == self.monitor)
-        own = of_each(program, self.stream, spec, Clock(self.recipe.seed, step), method.count, method.each)
+        own = self.values_of(program, step)
         awake = [k for k, curve in enumerate(self.curves) if self.patience is None or curve.waited < self.patience]
         better = [k for k in awake if self.curves[k].see(own[k], step, epoch, self.higher)]
         if not self.weights:
@@ -114,6 +113,13 @@ class BestOfEach(Best):
         done = [k for k in awake if self.patience is not None and self.curves[k].waited >= self.patience]
         method.rest(done)
         return len(done) == len(awake)
+
+    def values_of(self, program: Program, step: int) -> list[float]:
+        """The monitored measure of each learner."""
+        method = program.method
+        assert isinstance(method, Several)
+        spec = next(spec for spec in self.recipe.measures if spec["name"] == self.monitor)
+        return of_each(program, self.stream, spec, Clock(self.recipe.seed, step), method.count, method.each)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "curves": [vars_of(curve) for curve in self.curves]}

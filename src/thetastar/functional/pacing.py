@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 
 from thetastar.errors import UserError
 
 Mode = Literal["stacked", "in_turn", "threads"]
+Name = TypeVar("Name")
 MODES: tuple[Mode, ...] = get_args(Mode)
 WORDS = {"stacked": "all in one call", "in_turn": "one after the other", "threads": "in threads"}
 ROUNDS, LIMIT = 7, 2.0  # how often each takes its turn, and seconds after which no round begins
@@ -36,7 +37,8 @@ def fastest(
         return asked, ""
     if torch.get_num_threads() == 1:
         why["threads"] = "one core"
-    seconds = medians({mode: act for mode, act in acts.items() if not why.get(mode)})
+    possible: dict[Mode, Callable[[], None]] = {mode: act for mode, act in acts.items() if not why.get(mode)}
+    seconds = medians(possible)
     first, *others = sorted(seconds, key=seconds.__getitem__)
     beside = [f"{WORDS[mode]} {seconds[mode] * 1e3:.3g} ms" for mode in others]
     beside += [f"not all in one call: {why['stacked']}"] if why["stacked"] else []
@@ -53,9 +55,9 @@ def unstackable(act: Callable[[], None]) -> str:
     return ""
 
 
-def medians(acts: Mapping[Mode, Callable[[], Any]]) -> dict[Mode, float]:
+def medians(acts: Mapping[Name, Callable[[], Any]]) -> dict[Name, float]:
     """Median seconds of each act, in turns, after a first time that is not counted."""
-    seconds: dict[Mode, list[float]] = {name: [] for name in acts}
+    seconds: dict[Name, list[float]] = {name: [] for name in acts}
     for act in acts.values():
         act()
     wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None

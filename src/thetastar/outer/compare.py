@@ -26,6 +26,7 @@ from thetastar.outer.folder import Folder
 from thetastar.outer.learners import COLUMN_OF, Learner, data_of, gather, measures_of
 from thetastar.outer.progress import Overall, duration, expected_seconds
 from thetastar.outer.statistics import is_binary
+from thetastar.outer.together import How, Seeds, together_of
 from thetastar.outer.trial import Trial, load_trial, open_test, train_trial
 from thetastar.outer.verdict import Question, Row, Verdict, grade, judge
 from thetastar.protocols import Stream
@@ -51,6 +52,7 @@ def compare(
     engine: Mapping[str, Any] | None = None,
     watch: Watch | None = None,
     overrides: Sequence[str] = (),
+    together: How = "auto",
 ) -> Verdict:
     """Train several learners on the same data, with the same budget, seeds and tuning trials, and judge every pair.
 
@@ -65,6 +67,8 @@ def compare(
         trials: of tuning for every learner, on valid; 0 tunes nothing.
         out: the folder of the comparison; one that was begun is continued.
         overrides: `algorithm.lr=0.05`, for all learners.
+        together: the seeds of a learner that share one split are trained as one population where that gives the same
+            stars: "auto" where it is faster, True always, False never.
 
     Returns:
         The verdict; after Ctrl-C that of the finished seeds, marked partial.
@@ -86,9 +90,9 @@ def compare(
     redraw = wants_resplit(resplit, stream, seeds)
     question = ask(learners, stream, seeds, redraw, trials, dict(budget or {}))
     if out is not None:
-        return Comparison(question, learners, stream, Folder(Path(out)), watch or Watch()).answer()
+        return Comparison(question, learners, stream, Folder(Path(out)), watch or Watch(), together).answer()
     with tempfile.TemporaryDirectory(prefix="theta-compare-") as place:
-        return Comparison(question, learners, stream, Folder(Path(place)), watch or Watch()).answer()
+        return Comparison(question, learners, stream, Folder(Path(place)), watch or Watch(), together).answer()
 
 
 def wants_resplit(wanted: bool | None, stream: Stream, seeds: int) -> bool:
@@ -134,9 +138,16 @@ class Comparison:
     """One comparison in flight."""
 
     def __init__(
-        self, question: Question, learners: list[Learner], stream: Stream, folder: Folder, watch: Watch
+        self,
+        question: Question,
+        learners: list[Learner],
+        stream: Stream,
+        folder: Folder,
+        watch: Watch,
+        together: How = "auto",
     ) -> None:
         self.question, self.learners, self.folder, self.watch = question, learners, folder, watch
+        self.together: How = together
         self.streams = {0: stream}
         self.rows = {learner.name: begun(learner, question.measure) for learner in learners}
         self.trials: dict[str, dict[int, Trial]] = {learner.name: {} for learner in learners}
@@ -239,13 +250,35 @@ class Comparison:
     def train(self, learner: Learner, seed: int, progress: Overall) -> None:
         run, expected = self.folder.run(learner.name, seed), self.expected[learner.name]
         left = not run.finished
-        if left:
-            stream, part = self.stream(seed), progress.part(expected, f"{learner.name}, seed {seed}")
-            recipe = self.tuned[learner.name].replace(seed=seed, data=stream.spec)  # type: ignore[attr-defined]
-            train_trial(completed(recipe, stream), run.path, stream, part)
-        self.rows[learner.name].seeds.append(seed)
-        if left:
-            progress.finish(expected)  # last: whoever watches may interrupt here, and the run is finished
+        trained = self.train_together(learner, progress) if left else []
+        if left and not trained:
+            part = progress.part(expected, f"{learner.name}, seed {seed}")
+            train_trial(self.recipe(learner, seed), run.path, self.stream(seed), part)
+        row = self.rows[learner.name]
+        row.seeds = sorted({*row.seeds, *trained, seed})
+        if left:  # last: whoever watches may interrupt here, and the run is finished
+            progress.finish(expected * max(len(trained), 1))
+
+    def train_together(self, learner: Learner, progress: Overall) -> list[int]:
+        """All seeds of a learner as one, where they share a split; those that are finished by that."""
+        if self.question.resplit:
+            return []
+        seeds = Seeds(
+            learner.name,
+            self.question.seeds,
+            lambda seed: self.recipe(learner, seed),
+            lambda seed: self.folder.run(learner.name, seed),
+            self.stream(0),
+            self.folder.together(learner.name),
+            self.expected[learner.name],
+        )
+        return seeds.train(self.together, progress)
+
+    def recipe(self, learner: Learner, seed: int) -> Recipe:
+        """The complete recipe of a run, as it was tuned."""
+        stream = self.stream(seed)
+        recipe = self.tuned[learner.name].replace(seed=seed, data=stream.spec)  # type: ignore[attr-defined]
+        return completed(recipe, stream)
 
     def test(self) -> None:
         """Open the test split, after every choice; runs that were tested before are read, not tested again."""
@@ -276,6 +309,7 @@ class Comparison:
                 row.seeds = sorted(trials)
                 row.state = "finished" if len(row.seeds) == q.seeds else "unfinished"
                 describe(row, [trials[seed] for seed in row.seeds])
+                row.together = together_of(self.folder.together(row.name), row.seeds)
                 self.attempt(learner, lambda row=row: grade(row, columns[row.name], q, binary))
         rows = list(self.rows.values())
         pairs = judge(rows, columns, q)

@@ -64,13 +64,17 @@ class Slot:
 
 
 class Folder:
-    """compare.json, runs/<learner>/seed-k, tuning/, failures/, verdict.json, examples.json and report.html."""
+    """compare.json, runs/<learner>/seed-k, tuning/, together/, failures/, verdict.json, examples.json, report.html."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def run(self, learner: str, seed: int) -> Slot:
         return Slot(self.path / "runs" / slug(learner) / f"seed-{seed}")
+
+    def together(self, learner: str) -> Path:
+        """What is kept of the seeds of a learner while they are trained as one; beside it, whether they were."""
+        return self.path / "together" / slug(learner)
 
     def tuning(self, learner: str) -> Path:
         return self.path / "tuning" / f"{slug(learner)}.json"

@@ -61,7 +61,8 @@ class Question:
 class Row:
     """One learner: its quality on test, a mean over seeds with a 95% interval; `test`: means of all measures.
 
-    `published`: what others reported of the measure that decides, as {"value", "source", "measure"}.
+    `published`: what others reported of the measure that decides, as {"value", "source", "measure"}. `together`: which
+    seeds were trained as one, and how much faster that was; their seconds and memory are shares.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Row:
     tuned: dict[str, Any] | None = None
     recipe: str = ""
     published: dict[str, Any] | None = None
+    together: str | None = None
     curves: list[list[list[float]]] = field(
         default_factory=list[list[list[float]]]
     )  # a seed: [[step, value on valid], …]

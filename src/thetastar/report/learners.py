@@ -20,6 +20,7 @@ def learners(verdict: Verdict) -> Section:
         rows=[wording.cells(row, verdict) for row in ranked],
         absent=absent,
         noise=verdict.question.noise,
+        together=[(wording.spoken(row.name), row.together) for row in ranked if row.together],
         tuned=verdict.question.trials > 0,
         several=any(len(row.per_seed) > 1 for row in ranked),
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Terms:
     seeds: int
     resplit: bool | None
     trials: int
+    together: bool | None = field(default=None, repr=False)  # it finds the same folder
 
 
 def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | None, as_json: bool) -> None:
@@ -70,6 +71,7 @@ def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | No
             out=place,
             watch=watch,
             overrides=[word for word in overrides if word not in about_data + about_budget],
+            together="auto" if terms.together is None else terms.together,
         )
     tell(verdict, place / "report.html", as_json)
     if verdict.partial:

@@ -32,6 +32,14 @@ Epochs = Annotated[float | None, typer.Option(help="Budget in passes over the tr
 Steps = Annotated[int | None, typer.Option(help="Budget in updates.")]
 Seconds = Annotated[float | None, typer.Option(help="Budget in seconds of training.")]
 
+Together = Annotated[
+    bool | None,
+    typer.Option(
+        "--together/--no-together",
+        help="Seeds of a learner that share a split as one training, also where it is slower, or never; default where "
+        "it is faster.",
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Begin with the weights of a .safetensors file, or of a run's folder."),
