@@ -102,9 +102,9 @@ class Jointly:
                 self.progress.watch.say(decision.said)
                 if decision.together:
                     self.train(part, decision)
-        if lone and self.decisions:
+        if lone > 1:
             trials = wording.counted(lone, "trial")
-            self.progress.watch.say(f"{trials} trained alone: no other differs in nothing but numbers that can vary")
+            self.progress.watch.say(f"{trials} are trained one by one: what they differ in cannot vary in one training")
 
     def groups(self) -> Iterator[Group]:
         """Of the trials that are left; one whose recipe cannot be made says so when it is tried by itself."""
