@@ -66,6 +66,20 @@ def test_prefixes_of_the_order_are_nested_and_fair(sizes: list[int], few: int, m
         assert not given.any() or not free.any() or last[given].max() <= following[free].min() + 1e-12
 
 
+def test_labels_are_drawn_apart_from_the_split_and_kept_anew_without_another_copy() -> None:
+    first, other = stream(30), stream(30, label_seed=1)
+    assert not np.array_equal(first.labelled, other.labelled)
+    for split in ("train", "valid", "test"):
+        assert np.array_equal(first.inner.rows[split], other.inner.rows[split])
+    again = first.relabelled(30, 1)
+    assert again.inner is first.inner
+    assert np.array_equal(again.labelled, other.labelled)
+    assert (again.schema, again.spec, again.said) == (other.schema, other.spec, other.said)
+    assert first.spec["label_seed"] is None
+    one, two = (next(each.batches("train", Clock(0))) for each in (again, other))
+    assert torch.equal(one["index"], two["index"])
+
+
 def test_a_share_is_of_the_training_split() -> None:
     assert len(stream(0.25).labelled) == 292  # of 1168
     assert set(stream(0.25).labelled.tolist()) == set(stream(292).labelled.tolist())

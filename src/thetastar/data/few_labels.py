@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from thetastar.errors import UserError
 from thetastar.functional.keys import generator
 from thetastar.functional.subsets import Rows, stratified_order
 from thetastar.protocols import Augment, Batch, Clock, Field, Source, Split
-from thetastar.registry import BelowOne, Count
+from thetastar.registry import BelowOne, Count, Whole
 
 __all__ = ["few_labels"]
 
@@ -42,8 +43,11 @@ class few_labels(Wrapping):
         labelled_batch: labelled examples a batch; null is `batch_size`, or all labels where they are fewer.
         valid: share held out for choices, where the source gives no valid split.
         test: share held out and sealed, where the source gives no test split.
-        split_seed: of the drawn splits and of which labels are kept.
+        split_seed: of the drawn splits.
+        label_seed: of which labels are kept; null is `split_seed`.
     """
+
+    spec: Mapping[str, Any] = {}
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class few_labels(Wrapping):
         valid: BelowOne = 0.15,
         test: BelowOne = 0.2,
         split_seed: int = 0,
+        label_seed: Whole | None = None,
     ) -> None:
         inner = resident(
             source=source, batch_size=batch_size, valid=valid, test=test, split_seed=split_seed, drop_last=True
@@ -68,22 +73,35 @@ class few_labels(Wrapping):
             raise UserError(
                 f"few_labels on {source.name}, whose targets are no classes", "classes", "choose other data"
             )
-        rows, classes_of = inner.rows["train"], inner.columns["target"].numpy()
-        count = round(labels * len(rows)) if labels < 1 else int(labels)
-        kept = stratified_order(rows, classes_of, split_seed)[:count]
-        sizes, counts = (np.bincount(classes_of[some], minlength=target.classes or 0) for some in (rows, kept))
-        refuse(target, labels, count, sizes, counts)
-        self.labelled = np.sort(kept)
-        self.labelled_batch = min(labelled_batch or self.batch_size, count)
         if strong is None and views == "weak_strong":
             strong = strong_augment(self.schema)
         self.strong = self.augment if strong is None else strong
         tried(inner, self.strong)
-        self.said.append(f"{count:,} of {len(rows):,} training examples keep their label")
         if strong is not None:
             self.said.append(f"second views of unlabelled examples are made by {named(strong)}")
+        self.asked, self.plain = labelled_batch, list(self.said)
+        self._keep(target, labels, split_seed if label_seed is None else label_seed)
+
+    def _keep(self, target: Field, labels: float, seed: int) -> None:
+        """Choose the examples that keep their label."""
+        rows, classes_of = self.inner.rows["train"], self.inner.columns["target"].cpu().numpy()
+        count = round(labels * len(rows)) if labels < 1 else int(labels)
+        kept = stratified_order(rows, classes_of, seed)[:count]
+        sizes, counts = (np.bincount(classes_of[some], minlength=target.classes or 0) for some in (rows, kept))
+        refuse(target, labels, count, sizes, counts)
+        self.labelled = np.sort(kept)
+        self.labelled_batch = min(self.asked or self.batch_size, count)
+        self.said = [*self.plain, f"{count:,} of {len(rows):,} training examples keep their label"]
         target = dataclasses.replace(target, counts=tuple(counts.tolist()))
-        self.schema = dataclasses.replace(self.schema, target=target, rows=source.rows)
+        self.schema = dataclasses.replace(self.schema, target=target, rows=self.source.rows)
+
+    def relabelled(self, labels: float, seed: int) -> few_labels:
+        """The same examples, held in memory once, of which others keep their label."""
+        other = copy.copy(self)
+        assert self.schema.target is not None
+        other._keep(self.schema.target, labels, seed)
+        other.spec = {**self.spec, "labels": labels, "label_seed": seed}
+        return other
 
     @classmethod
     def example(cls) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -264,6 +264,24 @@ class _Trial:
 
 def judge(rows: list[Row], columns: Columns, question: Question) -> list[Pair]:
     """Every pair of learners on the seeds and test examples that both have, corrected for their number."""
+    return judge_all([(rows, columns, question)])[0]
+
+
+def judge_all(asked: Sequence[tuple[list[Row], Columns, Question]]) -> list[list[Pair]]:
+    """Every pair of several comparisons, corrected for the number of all of them."""
+    trials = [trials_of(*one) for one in asked]
+    every = [trial for each in trials for trial in each]
+    if not every:
+        return [[] for _ in asked]
+    p = np.array([float(trial.spread.p(trial.effect)) for trial in every])
+    both = iter(zip(p, statistics.holm(p), strict=True))
+    return [
+        [pronounce(trial, *next(both), question, len(every)) for trial in each]
+        for each, (_, _, question) in zip(trials, asked, strict=True)
+    ]
+
+
+def trials_of(rows: list[Row], columns: Columns, question: Question) -> list[_Trial]:
     trials: list[_Trial] = []
     judged = [row for row in rows if row.quality is not None]
     for a, b in itertools.combinations(judged, 2):
@@ -275,13 +293,7 @@ def judge(rows: list[Row], columns: Columns, question: Question) -> list[Pair]:
             # a² − b² = (a − b)(a + b): squared errors back in the target's units
             unit = 1.0 / ((a.quality or 0.0) + (b.quality or 0.0) or 1.0) if question.root else 1.0
             trials.append(_Trial(a.name, b.name, d, spread, unit))
-    if not trials:
-        return []
-    p = np.array([float(trial.spread.p(trial.effect)) for trial in trials])
-    return [
-        pronounce(trial, *both, question, len(trials))
-        for trial, both in zip(trials, zip(p, statistics.holm(p), strict=True), strict=True)
-    ]
+    return trials
 
 
 def pronounce(trial: _Trial, p: float, p_holm: float, question: Question, pairs: int) -> Pair:
