@@ -22,7 +22,7 @@ ROOM = 0.5  # share of the free memory that data may take
 PLAIN = {"name", "path", "target", "label", "title"}  # keys of a spec that both ways of reading understand
 SMALLEST = 4  # pixels of a side, below which two poolings leave nothing of an image
 AUTO = "auto"  # as algorithm.lr: a range test chooses it, see `rates`
-MODELS = {"image": "cnn", "vector": "mlp", "words": "softmax", "state": "mlp"}
+MODELS = {"image": "cnn", "vector": "mlp", "words": "softmax", "state": "mlp", "waveform": "audio_cnn"}
 NARROW = {"name": "unet", "width": 16, "norm": "batch"}  # a sixteenth of the published net's arithmetic
 MEASURES = {
     "category": ("accuracy", "nll", "ece"),

@@ -22,12 +22,13 @@ class Field:
     Args:
         kind: "image" (channels, height, width), "mask" (height, width) of one of `classes` a pixel, "vector", "words"
             (weights of each in a text), "category" (one of `classes`), "categories" (several of them), "number" (shape
-            () or (outputs,)), "tokens", "state", "action".
+            () or (outputs,)), "waveform" (samples,), "tokens", "state", "action".
         shape: shape of one example, without the batch.
         classes, names: how many categories there are; their names, or those of a vector's entries.
         mean, std: over the training split, per channel or entry; () where they make no sense.
         counts: examples per category in the training split.
         quantiles: of each entry of a vector, edges of bins that hold about equally many training rows.
+        rate: samples a second of a waveform.
         blocks: (first, count) of a vector's entries that are one word each, for models that learn vectors of words.
     """
 
@@ -40,6 +41,7 @@ class Field:
     counts: tuple[int, ...] = ()
     quantiles: tuple[tuple[float, ...], ...] = ()
     blocks: tuple[tuple[int, int], ...] = ()
+    rate: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from typing import Annotated
 from annotated_types import Ge, Le
 
 from thetastar.data.parquet_images import parquet_images
+from thetastar.data.sounds import sounds
 from thetastar.data.table import table
 from thetastar.errors import UserError
 from thetastar.protocols import Source
 from thetastar.registry import Count
 
-__all__ = ["adult", "camvid", "cifar10", "housing", "mnist", "sst2", "tiny_imagenet"]
+__all__ = ["adult", "camvid", "cifar10", "housing", "mnist", "spoken_digits", "sst2", "tiny_imagenet"]
 
 
 def mnist() -> Source:
@@ -62,6 +63,17 @@ def camvid(*, size: Count | tuple[Count, Count] | None = None) -> Source:
     Kendall and Cipolla 2017, SegNet: a deep convolutional encoder-decoder architecture for image segmentation.
     """
     return parquet_images(path=str(located("camvid")), size=size, title="CamVid")
+
+
+def spoken_digits(*, group: str | None = None) -> Source:
+    """Free spoken digits: 3,000 recordings of 0 to 9 by six speakers at 8 kHz; the first five takes of each are test.
+
+    Args:
+        group: "speaker" keeps each speaker in one split, and leaves the given splits aside.
+
+    Source: Jackson et al. 2018, Free spoken digit dataset.
+    """
+    return sounds(path=str(located("spoken-digits")), group=group, title="spoken digits")
 
 
 def housing() -> Source:
