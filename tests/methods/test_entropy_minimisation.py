@@ -26,3 +26,10 @@ def test_the_loss_and_its_gradient_by_hand(step: int, share: float) -> None:
     slope = -p * (np.log(p) + entropy)
     expected = (few_p - np.eye(4)[y]).mean(0) + 2 * share * slope.mean(0)
     np.testing.assert_allclose(f.head.bias.grad, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.shows("L1")
+def test_it_beats_the_few_labels_alone_where_there_are_gaps_between_classes() -> None:
+    gain = few.gains("entropy_minimisation", "blobs")
+    assert few.clear(gain)
+    assert gain.mean() > 0.02

@@ -55,3 +55,11 @@ def test_by_itself_it_asks_for_a_weak_and_a_strong_view() -> None:
     stream, _ = few.assembled("fixmatch", {"name": "moons", "rows": 400})
     weak, strong = (np.array(change[0].std) for change in (stream.augment, stream.strong))
     np.testing.assert_allclose(strong, 4 * weak)
+
+
+@pytest.mark.shows("L1")
+def test_it_beats_the_few_labels_alone_and_without_confident_guesses_it_is_no_more_than_them() -> None:
+    gain = few.gains("fixmatch", "bars")
+    assert few.clear(gain)
+    assert gain.mean() > 0.06
+    assert not few.gains({"name": "fixmatch", "threshold": 1.01}, "bars", range(10, 12)).any()

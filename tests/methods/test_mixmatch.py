@@ -9,11 +9,12 @@ import pytest
 import torch
 from tests.methods import few
 
+from thetastar.defaults import _check_method
 from thetastar.errors import UserError
 from thetastar.functional.keys import reseed
 from thetastar.functional.mixing import beta_shares
 from thetastar.protocols import Clock, Field, Schema
-from thetastar.registry import build
+from thetastar.recipe import Engine
 
 METHOD = {"name": "mixmatch", "weight": 30.0, "ramp": 0.0}
 
@@ -91,6 +92,14 @@ def test_weights_get_their_gradients_also_after_a_guess_in_bfloat16() -> None:
     assert cosine > 0.99
 
 
-def test_what_cannot_be_mixed_is_refused() -> None:
-    with pytest.raises(UserError, match="expected classes"):
-        build("methods", "mixmatch").attach(None, Schema(Field("vector", (2,)), Field("number")))
+def test_what_has_no_middle_is_refused() -> None:
+    schema = Schema(Field("tokens", (5,)), Field("category", classes=2))
+    with pytest.raises(UserError, match="mixmatch on tokens inputs"):
+        _check_method("mixmatch", schema, Engine())
+
+
+@pytest.mark.shows("L1")
+def test_it_beats_the_few_labels_alone() -> None:
+    gain = few.gains({"name": "mixmatch", "weight": 10.0}, "blobs")
+    assert few.clear(gain)
+    assert gain.mean() > 0.02

@@ -35,3 +35,10 @@ def test_each_view_has_dropout_of_its_own() -> None:
         stream, program = few.assembled("pi_model", data, model)
         _, aux = few.said(program, few.first_batch(stream), Clock(0))
         assert (aux.log["consistency"].item() > 1e-4) == differs
+
+
+@pytest.mark.shows("L1")
+def test_it_beats_the_few_labels_alone() -> None:
+    gain = few.gains("pi_model", "bars")
+    assert few.clear(gain)
+    assert gain.mean() > 0.08

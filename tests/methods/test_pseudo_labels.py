@@ -23,3 +23,10 @@ def test_the_loss_by_hand_over_the_schedule(step: int, share: float) -> None:
     np.testing.assert_allclose(value.item(), by_hand(program.f), rtol=1e-9)
     value.backward()
     np.testing.assert_allclose(program.f.head.bias.grad, few.slope_of_bias(program.f, by_hand), rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.shows("L1")
+def test_pseudo_labels_beat_the_few_labels_alone() -> None:
+    gain = few.gains("pseudo_labels", "blobs")
+    assert few.clear(gain)
+    assert gain.mean() > 0.02

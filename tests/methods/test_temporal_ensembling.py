@@ -10,9 +10,7 @@ import torch
 from tests.methods import few
 
 from thetastar import equation
-from thetastar.errors import UserError
-from thetastar.protocols import Clock, Field, Schema
-from thetastar.registry import build
+from thetastar.protocols import Clock
 
 # 64 training rows in batches of 16: every one comes up once an epoch
 WHOLE = {**few.BARS, "source": {"name": "bars", "rows": 128}, "valid": 0.25, "test": 0.25, "batch_size": 16}
@@ -76,12 +74,15 @@ def test_the_memory_moves_in_observe_only_and_gets_no_gradient() -> None:
     np.testing.assert_allclose(program.f.head.bias.grad, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_the_memory_survives_with_the_star_and_other_data_are_refused() -> None:
+def test_a_run_fills_the_memory_once_an_epoch() -> None:
     given = few.recipe("temporal_ensembling", WHOLE, budget={"steps": 8}, engine={"evaluations": 0})
     method = equation.fit(given).program.method
     assert int((method.times == 2).sum()) == 64
     assert method.memory.shape == (128, 4)
-    with pytest.raises(UserError, match="data without unlabelled"):
-        equation.fit(few.recipe("temporal_ensembling", {"name": "resident", "source": "bars"}, budget={"steps": 1}))
-    with pytest.raises(UserError, match="expected classes"):
-        build("methods", "temporal_ensembling").attach(None, Schema(Field("vector", (2,)), Field("number")))
+
+
+@pytest.mark.shows("L1")
+def test_it_beats_the_few_labels_alone() -> None:
+    gain = few.gains("temporal_ensembling", "bars")
+    assert few.clear(gain)
+    assert gain.mean() > 0.06

@@ -126,3 +126,10 @@ def test_entries_that_never_vary_are_not_moved_and_words_are_refused() -> None:
     assert method.sigma.tolist() == [2.0, 0.0]
     with pytest.raises(UserError, match="cannot be moved a little"):
         build("methods", "vat").attach(None, Schema(Field("tokens", (5,)), Field("category", classes=2)))
+
+
+@pytest.mark.shows("L1")
+def test_it_beats_the_few_labels_alone() -> None:
+    gain = few.gains("vat", "blobs")
+    assert few.clear(gain)
+    assert gain.mean() > 0.02
