@@ -55,11 +55,19 @@ def features_of_views(f: Model, views: Sequence[Any], crops: Tensor | None, leas
     whole = torch.stack([f.features(x) for x in views], 1)
     if crops is None:
         return whole
-    small = crops.flatten(0, 1)
-    if too_small(crops, least):
-        small = F.interpolate(small, size=views[0].shape[-2:], mode="bilinear", align_corners=False)
+    small = fitting(crops.flatten(0, 1), least, views[0].shape[-2:])
     with scratch(f):
         return torch.cat([whole, f.features(small).unflatten(0, crops.shape[:2])], 1)
+
+
+def fitting(crops: Tensor, least: tuple[int, int] | None, size: Sequence[int]) -> Tensor:
+    """Crops as they are where f takes them, else resized to the size of the images.
+
+    Shapes: (crops, channels, h, w) → the same, or (crops, channels, *size).
+    """
+    if not too_small(crops, least):
+        return crops
+    return F.interpolate(crops, size=list(size), mode="bilinear", align_corners=False)
 
 
 def too_small(crops: Tensor, least: tuple[int, int] | None) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from thetastar.errors import UserError
 from thetastar.functional.positions import Grid
-from thetastar.protocols import Field
+from thetastar.protocols import Field, Model
 from thetastar.registry import Count
 
 Patch = Count | Literal["auto"]
@@ -55,6 +56,27 @@ class ConvStem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.proj(x).flatten(2).transpose(1, 2)
+
+
+class PatchModel(Model, ABC):
+    """A model to which an image is a row of tokens: `tokens` of its own in front, then the patches row by row.
+
+    Attributes:
+        patch: side in pixels.
+        grid: patches down and across.
+    """
+
+    tokens: ClassVar[int]
+    patch: int
+    grid: Grid
+    patch_embed: PatchEmbed | ConvStem
+
+    @abstractmethod
+    def encoded(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        """The tokens in front and all patches, or at their places those alone that `kept` (batch, kept) numbers.
+
+        Shapes: (batch, channels, height, width) → (batch, tokens + kept, width).
+        """
 
 
 def chosen_patch(patch: Patch, field: Field, model: str, *, powers: bool = False) -> tuple[int, Grid, list[str]]:

@@ -13,9 +13,9 @@ from thetastar.errors import UserError
 from thetastar.functional.positions import moves, sinusoidal
 from thetastar.layers.dropout import Dropout
 from thetastar.layers.ends import Standardise, head, known_target, only_input
-from thetastar.layers.patches import ConvStem, Patch, PatchEmbed, chosen_patch
+from thetastar.layers.patches import ConvStem, Patch, PatchEmbed, PatchModel, chosen_patch
 from thetastar.layers.transformer import Block, depths
-from thetastar.protocols import Model, Schema
+from thetastar.protocols import Schema
 from thetastar.registry import BelowOne, Count
 
 __all__ = ["vit_base", "vit_huge", "vit_hybrid", "vit_large", "vit_small", "vit_tiny"]
@@ -25,7 +25,7 @@ NARROWEST = 192  # of the published widths
 Positions = Literal["learned", "sinusoidal"]
 
 
-class VisionTransformer(Model):
+class VisionTransformer(PatchModel):
     """z₀ = [t; x₁E; …; x_nE] + p, then blocks z ← z + Attention(N(z)), z ← z + Mlp(N(z)); features N(z)[0].
 
     Images of other sizes are taken too, such as small crops: p is interpolated between the places of the grid, and what
@@ -133,9 +133,12 @@ class VisionTransformer(Model):
         """(1, tokens, width)"""
         return self.cls_token
 
-    def encoded(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width) → (batch, tokens + patches, width), after the last normalisation."""
-        return self.norm(self.blocks(self.embedded(x)))
+    def encoded(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        z = self.embedded(x)
+        if kept is not None:
+            front, patches = z[:, : self.tokens], z[:, self.tokens :]
+            z = torch.cat([front, patches.gather(1, kept[..., None].expand(-1, -1, self.width))], 1)
+        return self.norm(self.blocks(z))
 
     def answered(self, z: Tensor) -> Tensor:
         """(batch, tokens + patches, width) of `encoded` → (batch, outputs)."""
