@@ -14,7 +14,23 @@ import typer
 from thetastar.errors import UserError
 from thetastar.terminal.console import aside, print_json, show, table
 from thetastar.terminal.failures import INTERRUPTED, fail, guarded
-from thetastar.terminal.options import Amount, Epochs, Json, Seconds, Steps, Target, Task, With, Words
+from thetastar.terminal.options import (
+    Algorithm,
+    Amount,
+    Epochs,
+    File,
+    Json,
+    Method,
+    Model,
+    Out,
+    Seconds,
+    Seed,
+    Steps,
+    Target,
+    Task,
+    With,
+    Words,
+)
 
 if TYPE_CHECKING:
     from thetastar.outer.curve import Curve
@@ -27,10 +43,6 @@ Found = TypeVar("Found")
 DRAWS = ("bootstrap", "part", "subset")
 LOSSES = {"0-1": "0-1 loss", "brier": "Brier score", "squared": "squared error"}
 
-Model = Annotated[str | None, typer.Option("--model", "-m", help="See theta list models.")]
-Method = Annotated[str | None, typer.Option(help="See theta list methods.")]
-Algorithm = Annotated[str | None, typer.Option(help="See theta list algorithms.")]
-File = Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="A recipe as YAML, or a shipped one.")]
 Members = Annotated[int, typer.Option(help="Trainings, each from another draw of the training rows.")]
 Draw = Annotated[str, typer.Option(help="bootstrap, part (disjoint, so independent) or subset.")]
 Keep = Annotated[int | None, typer.Option(min=2, help="Rows that each member learns from.")]
@@ -44,8 +56,6 @@ LabelNoise = Annotated[
 Sizes = Annotated[str | None, typer.Option(metavar="N,N,…", help="Training rows; all of them halved again and again.")]
 Widths = Annotated[str | None, typer.Option(metavar="W,W,…", help="Instead of sizes: of every hidden layer.")]
 Seeds = Annotated[int, typer.Option(help="Runs at each size or width, paired.")]
-Seed = Annotated[int | None, typer.Option(help="The first.")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the runs; runs/VERB-DATA by default.")]
 
 
 @guarded
@@ -84,8 +94,7 @@ def decompose(
 
     letters = {"recipe": recipe, "model": model, "method": method, "algorithm": algorithm, "seed": seed}
     spent = {"amount": budget, "epochs": epochs, "steps": steps, "seconds": seconds}
-    said = with_words(words, {"data.label_noise": label_noise})
-    given = asked(said, files, {**letters, **spent, "target": target, "task": task})
+    given = asked(words, {"data.label_noise": label_noise}, files, **letters, **spent, target=target, task=task)
     if draw not in DRAWS:
         from thetastar.errors import nearest
 
@@ -94,16 +103,7 @@ def decompose(
     terms.check()
     place = out or folder("decompose", given, [draw, keep])
     found = watched("decomposing", lambda watch: run(given, terms, place, watch))
-    figure = draw_figure(place, found, "decompose")
-    if as_json:
-        print_json({**found.to_json(), "folder": str(place), "figure": str(figure)})
-        return
-    show("")
-    show(parts_table(found.parts))
-    show("")
-    for sentence in found.sentences():
-        show(sentence)
-    show(f"figure: {figure}")
+    tell(place, "decompose", found, parts_table(found.parts), as_json)
 
 
 @guarded
@@ -145,21 +145,26 @@ def curve(
         raise UserError("--sizes and --keep", "one of the two", "leave one of them out")
     letters = {"recipe": recipe, "model": model, "method": method, "algorithm": algorithm, "seed": seed}
     spent = {"amount": budget, "epochs": epochs, "steps": steps, "seconds": seconds}
-    said = with_words(words, {"data.keep": keep, "data.label_noise": label_noise})
-    given = asked(said, files, {**letters, **spent, "target": target, "task": task})
+    rows = {"data.keep": keep, "data.label_noise": label_noise}
+    given = asked(words, rows, files, **letters, **spent, target=target, task=task)
     place = out or folder("curve", given, [widths is None])
     if widths is not None:
         wide = numbers("--widths", widths)
         found = watched("training widths", lambda watch: over_widths(given, wide, seeds, place, watch))
     else:
-        rows = None if sizes is None else numbers("--sizes", sizes)
-        found = watched("training sizes", lambda watch: over_sizes(given, rows, seeds, place, watch))
-    figure = draw_figure(place, found, "curve")
+        few = None if sizes is None else numbers("--sizes", sizes)
+        found = watched("training sizes", lambda watch: over_sizes(given, few, seeds, place, watch))
+    tell(place, "curve", found, points_table(found), as_json)
+
+
+def tell(place: Path, verb: str, found: Decomposition | Curve, rows: Any, as_json: bool) -> None:
+    """The table, the sentences and where the figure is."""
+    figure = draw_figure(place, found, verb)
     if as_json:
         print_json({**found.to_json(), "folder": str(place), "figure": str(figure)})
         return
     show("")
-    show(points_table(found))
+    show(rows)
     show("")
     for sentence in found.sentences():
         show(sentence)
@@ -178,11 +183,13 @@ def with_words(words: Sequence[str] | None, options: dict[str, Any]) -> list[str
     return said
 
 
-def asked(words: Sequence[str] | None, files: Sequence[Path] | None, options: dict[str, Any]) -> Recipe:
+def asked(words: Sequence[str] | None, rows: dict[str, Any], files: Sequence[Path] | None, **options: Any) -> Recipe:
+    """The recipe of a command line; `rows` are options that stand for words about the rows."""
     from thetastar.terminal.words import Choices, include, recipe_of
 
+    said = with_words(words, rows)
     include(files or [])
-    return recipe_of(words or [], Choices(**options))
+    return recipe_of(said, Choices(**options))
 
 
 def numbers(option: str, text: str) -> list[int]:
@@ -201,7 +208,8 @@ def folder(verb: str, recipe: Recipe, terms: Sequence[Any]) -> Path:
     from thetastar.functional.jsonable import strict
     from thetastar.terminal.training import short_name
 
-    source: Any = data_spec(recipe.data)["source"] if "source" in data_spec(recipe.data) else data_spec(recipe.data)
+    spec = data_spec(recipe.data)
+    source: Any = spec.get("source", spec)
     name = short_name(source["path"]) if "path" in source else source["name"]
     model = recipe.model if isinstance(recipe.model, str) else (recipe.model or {}).get("name")
     mark = hashlib.sha256(json.dumps(strict([recipe.to_mapping(), *terms])).encode()).hexdigest()[:6]

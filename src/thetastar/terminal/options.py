@@ -15,6 +15,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 With = Annotated[
     list[Path] | None, typer.Option("--with", metavar="FILE", help="A Python file with your own components.")
 ]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="See theta list models.")]
+Method = Annotated[str | None, typer.Option(help="See theta list methods.")]
+Algorithm = Annotated[str | None, typer.Option(help="See theta list algorithms.")]
+File = Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe as YAML, or the name of a shipped one.")]
+Seed = Annotated[int | None, typer.Option(help="Of all randomness; of several trainings, that of the first.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of what is written; below runs/ by default.")]
 Target = Annotated[str | None, typer.Option(help="Column to predict.")]
 Task = Annotated[str | None, typer.Option(help="classification or regression, where the inferred task is wrong.")]
 Group = Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows of one value stay together in one split.")]

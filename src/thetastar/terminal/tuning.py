@@ -13,11 +13,17 @@ from thetastar.errors import UserError
 from thetastar.terminal.console import aside, number, print_json, show, table
 from thetastar.terminal.failures import INTERRUPTED, fail, guarded
 from thetastar.terminal.options import (
+    Algorithm,
     Amount,
     Epochs,
+    File,
     Group,
     Json,
+    Method,
+    Model,
+    Out,
     Seconds,
+    Seed,
     SplitColumn,
     Steps,
     Target,
@@ -36,10 +42,6 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 BAR, MOST = 24, 60
 
 
-Model = Annotated[str | None, typer.Option("--model", "-m", help="See theta list models.")]
-Method = Annotated[str | None, typer.Option(help="See theta list methods.")]
-Algorithm = Annotated[str | None, typer.Option(help="See theta list algorithms.")]
-File = Annotated[Path | None, typer.Option(metavar="FILE", help="A recipe as YAML, or the name of a shipped one.")]
 Trials = Annotated[int | None, typer.Option(help="How many, the default being the first.", show_default="30")]
 Searched = Annotated[
     list[str] | None,
@@ -59,8 +61,6 @@ Pruner = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(help="Processes that train at a time, one thread each.")]
 Confirm = Annotated[int, typer.Option(help="Fresh seeds for the default and the best.")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the study; runs/tune-DATA-N by default.")]
-Seed = Annotated[int | None, typer.Option(help="Of all randomness.")]
 
 
 @guarded
