@@ -95,3 +95,18 @@ def test_the_probe_and_the_gauge_are_traced_while_it_trains(tmp_path: Path) -> N
     for row in rows:
         assert {"valid.knn_accuracy", "valid.effective_rank", "valid.spread", "spread"} <= set(row)
     assert outcome.values["knn_accuracy"] > 0.5
+
+
+def test_members_of_a_population_with_their_own_weight_of_hard_negatives_are_those_trained_alone() -> None:
+    inner = {"name": "simclr", "hidden": 16, "outputs": 8}
+    given = recipe(inner, steps=4, model={"name": "mlp", "widths": [8]})
+    given = given.replace(algorithm={"name": "sgd", "lr": 0.05}, measures=["spread"])
+    many = {"name": "population", "inner": inner, "seeds": [0, 0], "execution": "stacked"}
+    many |= {"vary": {"method.hard_negatives": [1.0, 0.0]}}
+    members: Any = equation.fit(given.replace(method=many)).program.method
+    together = members.members.state_dict()
+    for k, hard in enumerate((1.0, 0.0)):
+        alone = equation.fit(given.replace(method={**inner, "hard_negatives": hard})).program.state_dict()
+        for name, value in alone.items():
+            if value.is_floating_point():
+                torch.testing.assert_close(together[name][k], value, rtol=1e-4, atol=1e-6)
