@@ -56,14 +56,14 @@ def explain(topic: str, arguments: Sequence[str]) -> Shown:
     return module.show(list(arguments)) if inspect.signature(module.show).parameters else module.show()
 
 
-def check_place(place: Path | None) -> None:
+def check_place(place: Path | None, option: str = "--out") -> None:
     """Refuse a place for a drawing before anything is computed."""
     if place is None:
         return
     if place.suffix.lower() not in FIGURES:
-        raise UserError(f"--out {place}", f"a name ending in {', '.join(FIGURES)}", "choose one of them")
+        raise UserError(f"{option} {place}", f"a name ending in {', '.join(FIGURES)}", "choose one of them")
     if place.is_dir() or not place.parent.is_dir():
-        got = f"--out {place} is a folder" if place.is_dir() else f"--out {place}: no folder {place.parent}"
+        got = f"{option} {place} is a folder" if place.is_dir() else f"{option} {place}: no folder {place.parent}"
         raise UserError(got, "a file in a folder that exists", "choose another name")
 
 
