@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -21,3 +23,27 @@ def shared_data() -> Path:
         if part and Path(part).is_dir():
             return Path(part).resolve()
     pytest.skip("THETASTAR_DATA names no folder")
+
+
+class Said(NamedTuple):
+    """What a command line came to: its exit code, and what stood on the two streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def theta(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """Runs a command line in an empty folder."""
+    from thetastar import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str | Path) -> Said:
+        capfd.readouterr()
+        code = cli.main([str(word) for word in words])
+        said = capfd.readouterr()
+        return Said(code, said.out, said.err)
+
+    return run

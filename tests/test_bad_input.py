@@ -5,38 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.conftest import Said
 
 from thetastar import cli
 
 TINY = ["--model", "softmax", "--epochs", "1"]
 SMALL = ["--models", "softmax", "--seeds", "1", "--epochs", "1"]
 LABEL = ["--target", "label"]
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def theta(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Runs a command line."""
-
-    def run(*words: str | Path) -> Said:
-        capfd.readouterr()
-        code = cli.main([str(word) for word in words])
-        said = capfd.readouterr()
-        return Said(code, said.out, said.err)
-
-    return run
 
 
 def content(folder: Path) -> dict[str, bytes | None]:
@@ -420,7 +400,7 @@ def test_ten_thousand_columns(theta: Callable[..., Said], tmp_path: Path, monkey
 
 
 @pytest.fixture
-def inside(here: Path, theta: Callable[..., Said]) -> Path:
+def inside(theta: Callable[..., Said], here: Path) -> Path:
     """A run of an mlp, one of a learner without steps, a comparison, and files that are read as models."""
     for name, text in {
         "empty.py": "",

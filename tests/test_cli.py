@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.conftest import Said
 from typer.main import get_command
 
 from thetastar import cli, registry, star
@@ -24,27 +24,6 @@ from thetastar.terminal import components
 from thetastar.terminal.words import shipped
 
 TINY = ["bars", "--model", "mlp", "model.widths=[8]", "engine.precision=float32", "engine.device=cpu", "--epochs", "2"]
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def theta(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """Runs a command line in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str | Path) -> Said:
-        capfd.readouterr()
-        code = cli.main([str(word) for word in words])
-        said = capfd.readouterr()
-        return Said(code, said.out, said.err)
-
-    return run
 
 
 def refused(said: Said, *parts: str) -> None:

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from thetastar import cli
 from thetastar.outer import series
 from thetastar.outer.curve import Curve, Point, over_sizes, over_widths
 from thetastar.outer.power import fitted
@@ -30,20 +29,6 @@ PLANE = [
 MOONS = ["decompose", "moons", "--model", "mlp", "model.widths=[8]", "--epochs", "3", "--members", "3", CPU]
 KNN = ["curve", "moons", "data.noise=0.3", "--model", "knn", "--seeds", "2", CPU]
 WIDTHS = ["curve", "blobs", "data.rows=60", "--model", "mlp", "--epochs", "3", "--seeds", "2", "--widths", "1,2,4", CPU]
-
-
-@pytest.fixture
-def theta(capfd, tmp_path, monkeypatch):
-    """Runs a command line in an empty folder: code, output, what is said aside."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        capfd.readouterr()
-        code = cli.main([str(word) for word in words])
-        said = capfd.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.mark.shows("X5")

@@ -10,26 +10,12 @@ import sys
 import pytest
 from PIL import Image
 
-from thetastar import cli, equation
+from thetastar import equation
 from thetastar.outer.trying import records
 from thetastar.recipe import Recipe
 
 MOONS = ["tune", "moons", "--model", "mlp", "model.widths=[8]", "--epochs", "3", "engine.device=cpu"]
 FEW = [*MOONS, "--trials", "4", "--confirm", "2"]
-
-
-@pytest.fixture
-def theta(capfd, tmp_path, monkeypatch):
-    """Runs a command line in an empty folder: code, output, what is said aside."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        capfd.readouterr()
-        code = cli.main([str(word) for word in words])
-        said = capfd.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def test_spaces_come_before_the_search_and_the_answer_after_it(theta, tmp_path):
