@@ -105,15 +105,15 @@ class MaskedConv2d(nn.Module):
         super().__init__()
         up, right = (reach, reach) if above else (0, 0)
         size = (up + 1, reach + 1 + right)
-        self.convolution = nn.Conv2d(channels * before, copies * channels * after, size)
+        drawn = nn.Conv2d(channels * before, copies * channels * after, size)
+        self.weight, self.bias = drawn.weight, drawn.bias
         groups = torch.arange(channels).repeat_interleave(after).repeat(copies)
         inputs = torch.arange(channels).repeat_interleave(before)
         self.register_buffer("mask", raster_mask(groups, inputs, up, reach, right, own).float(), persistent=False)
         self.margin = (reach, right, up, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.convolution
-        return F.conv2d(F.pad(x, self.margin), inner.weight * self.mask, inner.bias)
+        return F.conv2d(F.pad(x, self.margin), self.weight * self.mask, self.bias)
 
 
 class Readout(nn.Module):
