@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from thetastar import registry
+from thetastar import equation, registry
 from thetastar.errors import UserError
 from thetastar.layers.projection import projector
 from thetastar.protocols import Field, Schema
+from thetastar.recipe import Recipe
 
 
 @pytest.mark.parametrize("name", ["byol", "moco", "simclr", "simsiam", "barlow_twins", "vicreg"])
@@ -18,6 +19,11 @@ def test_maps_of_features_are_refused(name: str) -> None:
     f = registry.build("models", {"name": "unet", "width": 2}, schema)
     with pytest.raises(UserError, match=f"{name} on images with masks"):
         registry.build("methods", name).attach(f, schema)
+
+
+def test_environments_are_refused() -> None:
+    with pytest.raises(UserError, match="simclr on an environment; expected examples"):
+        equation.fit(Recipe(data="cartpole", method="simclr", budget={"steps": 1}))
 
 
 @pytest.mark.parametrize(("norm", "layers", "norm_last"), [(False, 2, False), (True, 2, False), (True, 3, True)])

@@ -12,6 +12,8 @@ def features_of(f: Model, schema: Schema, method: str) -> int:
     """The width of an encoder's features, for methods that compare one vector an example with another."""
     if schema.target is not None and schema.target.kind == "mask":
         raise UserError(f"{method} on images with masks", "one vector of features an image", "choose supervised")
+    if schema.target is not None and schema.target.kind == "action":
+        raise UserError(f"{method} on an environment", "examples of which two views can be had", "choose dqn")
     return f.width
 
 
