@@ -36,6 +36,7 @@ from thetastar.watch import Watch
 
 STEPS = 6  # of the runs that are interrupted and compared
 OF_MASKS = {"name": "unet", "width": 2, "depth": 1}  # the plainest model for data whose target is one
+OF_TOKENS = {"name": "text_transformer", "width": 8, "depth": 1, "heads": 2}
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ def opened(folder: str, name: str) -> Trial:
         raise
     if folder == "data" and stream.schema.task == "segmentation":
         recipe = recipe.replace(model=OF_MASKS)
+    if folder == "data" and getattr(stream.schema.input, "kind", "") == "tokens":
+        recipe = recipe.replace(model=OF_TOKENS)
     recipe = completed(recipe, stream)
     training = equation.Training(recipe, stream, equation.assemble(recipe, stream.schema), None, Watch())
     clock = Clock(recipe.seed, 0, 10)

@@ -22,7 +22,14 @@ ROOM = 0.5  # share of the free memory that data may take
 PLAIN = {"name", "path", "target", "label", "title"}  # keys of a spec that both ways of reading understand
 SMALLEST = 4  # pixels of a side, below which two poolings leave nothing of an image
 AUTO = "auto"  # as algorithm.lr: a range test chooses it, see `rates`
-MODELS = {"image": "cnn", "vector": "mlp", "words": "softmax", "state": "mlp", "waveform": "audio_cnn"}
+MODELS = {
+    "image": "cnn",
+    "vector": "mlp",
+    "words": "softmax",
+    "state": "mlp",
+    "waveform": "audio_cnn",
+    "tokens": "text_transformer",
+}
 NARROW = {"name": "unet", "width": 16, "norm": "batch"}  # a sixteenth of the published net's arithmetic
 MEASURES = {
     "category": ("accuracy", "nll", "ece"),
@@ -78,7 +85,7 @@ def data_spec(data: Any, around: Mapping[str, Any] | None = None) -> Spec:
     if (around or {}).get("name", "resident") == "resident":
         spec = _within_memory(spec)
     component = registry.load("data", spec["name"])
-    if _is_stream(component):
+    if is_stream(component):
         if isinstance(spec.get("source"), str | Path | Mapping):
             spec["source"] = _resolved(spec["source"], "data.source")
         return spec
@@ -112,7 +119,8 @@ def _within_memory(spec: Spec) -> Spec:
     return {"name": STREAMED, "path": path, "target": target}
 
 
-def _is_stream(component: Any) -> bool:
+def is_stream(component: Any) -> bool:
+    """Whether a component of the folder data makes batches, and no rows."""
     made = component if isinstance(component, type) else inspect.signature(component).return_annotation
     return (isinstance(made, type) and issubclass(made, Stream)) or made == "Stream"
 
@@ -209,7 +217,8 @@ def completed(recipe: Recipe, stream: Stream) -> Recipe:
     model = _named(recipe.model, lambda: beside.get("model", default_model(schema)))
     model = registry.complete("models", model, "model")
     beside = {**stream.companions, **_companions("models", model)}
-    method = registry.complete("methods", _named(recipe.method, lambda: beside.get("method", "supervised")), "method")
+    method = _agreed(recipe.method, stream.companions.get("method"))
+    method = registry.complete("methods", _named(method, lambda: beside.get("method", "supervised")), "method")
     beside = {**_companions("methods", method), **beside}
     algorithm = _named(recipe.algorithm, lambda: beside.get("algorithm", "adamw"))
     if isinstance(algorithm, Mapping) and algorithm.get("lr") == AUTO:
@@ -299,6 +308,14 @@ def _placed(engine: Engine) -> dict[str, Any]:
 def _settled(spec: Any, stream: Stream) -> Any:
     """The data spec with the batch size that the stream chose."""
     return {**spec, "batch_size": stream.batch_size} if isinstance(spec, Mapping) and "batch_size" in spec else spec
+
+
+def _agreed(given: Any, companion: Any) -> Any:
+    """The method that was named, with what the data say of that very one: eight draws are for eight members."""
+    named = {"name": given} if isinstance(given, str) else given
+    if isinstance(named, Mapping) and isinstance(companion, Mapping) and named.get("name") == companion["name"]:
+        return {**companion, **named}
+    return given
 
 
 def _named(given: Any, default: Any) -> Any:

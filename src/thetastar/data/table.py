@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from thetastar.data.prepare import columns as columns_
@@ -34,7 +35,7 @@ from thetastar.data.prepare.splitting import names_splits, split_of_rows, times_
 from thetastar.data.prepare.texts import Weights
 from thetastar.data.prepare.words import Categories
 from thetastar.errors import UserError, nearest
-from thetastar.protocols import Batch, Schema, Source, Split
+from thetastar.protocols import Batch, Field, Schema, Source, Split
 from thetastar.registry import Count
 
 __all__ = ["table"]
@@ -232,15 +233,18 @@ class table(Source):
         apart = self.apart == "apart" or (self.apart == "auto" and bool(self.albums))
         scaled = self.wishes.scale != "none"
         self.inputs, fields, x = fit_inputs(self.frame, columns, self.albums, rows, apart, scaled, self.said)
+        self.schema = Schema(self._one(fields), self.asked(rows))
+        return self.schema, {"input": self._one(x), "target": torch.from_numpy(self.targets)}
+
+    def asked(self, rows: NDArray[Any]) -> Field:
+        """The target with what the training rows say of it."""
         y, target = self.targets[rows], self.target
         if target.kind == "category":
-            counts = tuple(np.bincount(y, minlength=target.classes or 0).tolist())
-            target = replace(target, counts=counts)
-        elif target.kind == "number":
-            mean, std = of_numbers(y.reshape(len(y), -1))
-            target = replace(target, mean=mean, std=std)
-        self.schema = Schema(self._one(fields), target)
-        return self.schema, {"input": self._one(x), "target": torch.from_numpy(self.targets)}
+            return replace(target, counts=tuple(np.bincount(y, minlength=target.classes or 0).tolist()))
+        if target.kind != "number":
+            return target
+        mean, std = of_numbers(y.reshape(len(y), -1))
+        return replace(target, mean=mean, std=std)
 
     def transform(self, raw: Any) -> Batch:
         """A frame, the path of a table, a row or rows as mappings, or rows in the order of the training columns.
