@@ -201,24 +201,6 @@ def test_begun_at_zero_gain_depth_changes_nothing(name: str) -> None:
         assert torch.equal(f(x), whole)
 
 
-@pytest.mark.shows("V6")
-@pytest.mark.parametrize("name", ["resnet20", "preresnet164"])
-def test_gradients_in_bfloat16_and_in_channels_last_are_those_in_float32(name: str) -> None:
-    f = drawn({"name": name, "width": 8, "blocks": 1})
-    x, y = torch.rand(8, 3, 18, 18), torch.arange(8)
-
-    def gradient(layout: torch.memory_format, *, half: bool) -> Tensor:
-        f.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, half):
-            loss = F.cross_entropy(f.to(memory_format=layout)(x.to(memory_format=layout)), y)
-        loss.backward()
-        return torch.cat([p.grad.flatten() for p in f.parameters()])
-
-    plain = gradient(torch.contiguous_format, half=False)
-    assert F.cosine_similarity(plain, gradient(torch.channels_last, half=False), dim=0) > 0.9999
-    assert F.cosine_similarity(plain, gradient(torch.channels_last, half=True), dim=0) > 0.98
-
-
 def test_twins_begin_with_the_same_weights() -> None:
     """So that a comparison of the two is one of shortcuts alone."""
     states = []

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from tests.norms import unsettled
+from torch import Tensor
+from torch.nn import functional as F
 
 from thetastar import registry
 from thetastar.protocols import Field, Schema
@@ -46,3 +49,34 @@ def test_shapes_and_gradients_in_both_precisions(name: str, side: int) -> None:
         f.zero_grad()
         out.float().square().mean().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in f.parameters())
+
+
+@pytest.mark.shows("V6")
+@pytest.mark.parametrize("side", [18, 32])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"name": "resnet18", "width": 8, "blocks": [1, 1, 1, 1]},
+        {"name": "resnet50", "width": 8, "blocks": [1, 1, 1, 1]},
+        {"name": "preresnet18", "width": 8, "blocks": [1, 1, 1, 1]},
+        {"name": "resnet20", "width": 8, "blocks": 1},
+        {"name": "preresnet164", "width": 8, "blocks": 1},
+    ],
+    ids=lambda spec: spec["name"],
+)
+def test_gradients_in_bfloat16_and_in_channels_last_are_those_in_float32(spec: dict[str, Any], side: int) -> None:
+    torch.manual_seed(0)
+    field = Field("image", (3, side, side), mean=(0.5,) * 3, std=(0.25,) * 3)
+    f = unsettled(registry.build("models", spec, Schema(field, Field("category", classes=8))))
+    x, y = torch.rand(8, 3, side, side), torch.arange(8)
+
+    def gradient(layout: torch.memory_format, *, half: bool) -> Tensor:
+        f.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, half):
+            loss = F.cross_entropy(f.to(memory_format=layout)(x.to(memory_format=layout)), y)
+        loss.backward()
+        return torch.cat([p.grad.flatten() for p in f.parameters()])
+
+    plain = gradient(torch.contiguous_format, half=False)
+    assert F.cosine_similarity(plain, gradient(torch.channels_last, half=False), dim=0) > 0.9999
+    assert F.cosine_similarity(plain, gradient(torch.channels_last, half=True), dim=0) > 0.98
