@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 import thetastar as ts
-from thetastar.defaults import completed, data_spec, default_model, open_for
+from thetastar.defaults import completed, data_spec, default_model, open_for, open_stream
 from thetastar.errors import UserError
 from thetastar.outer.learners import default_models
 from thetastar.protocols import Field, Schema
 from thetastar.recipe import Recipe
+from thetastar.terminal.words import Choices, recipe_of
 
 
 def full(**parts) -> Recipe:
@@ -66,3 +67,22 @@ def test_a_measure_named_twice_is_refused() -> None:
     with pytest.raises(UserError, match="top_k 2 times"):
         full(data="iris", measures=twice)
     assert len(full(data="iris", measures=twice[:1]).measures) == 1
+
+
+def test_a_stream_that_is_named_behind_the_data_is_put_around_them() -> None:
+    words = ["bars", "data=resampled", "data.draw=fold", "data.members=3", "data.rows=60"]
+    recipe = recipe_of(words, Choices(method="population"))
+    assert recipe.data["source"] == {"name": "bars", "rows": 60}
+    assert (recipe.data["name"], recipe.data["draw"]) == ("resampled", "fold")
+    assert completed(recipe, open_stream(recipe.data)).method["members"] == 3
+    assert recipe_of(["bars", "data=blobs"], Choices()).data == "blobs"
+    with pytest.raises(UserError, match="cartpole, which makes its own batches"):
+        recipe_of(["cartpole", "data=resampled"], Choices())
+
+
+def test_what_the_data_say_of_a_method_holds_for_that_method_alone() -> None:
+    stream = open_stream({"name": "resampled", "source": "bars", "members": 3})
+    for method in (None, "population", {"name": "population", "execution": "stacked"}):
+        assert completed(Recipe(data="bars", method=method), stream).method["members"] == 3
+    assert completed(Recipe(data="bars", method={"name": "population", "members": 2}), stream).method["members"] == 2
+    assert "members" not in completed(Recipe(data="bars", method="supervised"), stream).method

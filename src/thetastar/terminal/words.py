@@ -104,6 +104,8 @@ def _instead(word: str) -> str:
 
 def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
     """A recipe file, overruled by options, overruled by KEY=VALUE words."""
+    from thetastar.defaults import data_spec
+
     data, assignments = split(words)
     budget = choices.budget
     agree(assignments, choices)
@@ -124,7 +126,26 @@ def recipe_of(words: Sequence[str], choices: Choices) -> Recipe:
         named["budget"] = budget
     if choices.weights is not None:
         named["engine"] = {**recipe.engine, "weights": str(choices.weights)}
-    return recipe.replace(**named).override(assignments)
+    outer, assignments = around(assignments) if data is not None else (None, assignments)
+    recipe = recipe.replace(**named).override(assignments)
+    if outer is None:
+        return recipe
+    spec = data_spec(recipe.data, {"name": outer})
+    if spec["name"] != outer:
+        raise UserError(f"{outer} around {spec['name']}, which makes its own batches", "rows", f"leave {outer} out")
+    return recipe.replace(data=spec)
+
+
+def around(assignments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The stream that the data set is put into, `data=resampled` behind its name, and the other words."""
+    from thetastar.defaults import is_stream
+
+    for word in assignments:
+        path, _, name = word.partition("=")
+        known = path in ("data", "data.name") and name in registry.entries("data")
+        if known and is_stream(registry.load("data", name)):
+            return name, [other for other in assignments if other is not word]
+    return None, assignments
 
 
 def agree(assignments: Sequence[str], choices: Choices) -> None:
