@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from thetastar.protocols import Schema, Spec, Stream
 from thetastar.recipe import Budget, Engine, Recipe, part
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson", ".json")
+SOUNDS = (".wav", ".flac", ".ogg", ".aiff", ".aif")
 HUB = "hub:"
 STREAMED = "streamed"  # the stream that reads from disk
 FROM_DISK = "they are read from disk in pieces (data.name=resident data.source=PATH holds them in memory)"
@@ -151,6 +153,8 @@ def _source_of_path(data: str | Path) -> Spec:
     if text.startswith(HUB) and not isinstance(data, Path):
         return {"name": "hub", "repo": text.removeprefix(HUB)}
     path = Path(text).expanduser().absolute()  # so that a run can be tested from any folder
+    if _holds_sounds(path):
+        return {"name": "sounds", "path": str(path)}
     if _holds_pictures(path):
         return {"name": "parquet_images", "path": str(path)}
     if _is_table(path) or (any(mark in text for mark in "*?[") and not path.exists()):
@@ -163,14 +167,14 @@ def _source_of_path(data: str | Path) -> Spec:
         if not any(inner.is_dir() or _is_table(inner) for inner in path.iterdir()):
             raise UserError(
                 f"{text} holds neither tables nor folders",
-                "a table, or a folder of images for each class",
+                "a table, or a folder of images or sounds for each class",
                 "check the path",
             )
         return {"name": "table" if _holds_tables(path) else "folder", "path": str(path)}
     if path.is_file() or "/" in text or path.suffix:
         what = "is no data set that is read here" if path.exists() else "does not exist"
         do = "save a table as CSV" if path.exists() else "check the path"
-        raise UserError(f"{text} {what}", f"a folder of images or a file ending in {', '.join(TABLES)}", do)
+        raise UserError(f"{text} {what}", f"a folder of images or sounds, or a file ending in {', '.join(TABLES)}", do)
     raise UserError(
         f"unknown data set '{text}'", "a name in `theta list data` or a path", nearest(text, registry.entries("data"))
     )
@@ -183,19 +187,34 @@ def _is_table(path: Path) -> bool:
 
 def _holds_pictures(path: Path) -> bool:
     """Whether a Parquet file, or a folder of them, has the hub's image column."""
+    first = _first_parquet(path)
+    return first is not None and (bool(_compressed(first)) or (path.is_dir() and first.stat().st_size == 0))
+
+
+def _holds_sounds(path: Path) -> bool:
+    """Whether a folder has sound files in its sub-folders; or a Parquet file, or a folder of them, a column audio."""
+    if path.is_dir() and any(file.suffix.lower() in SOUNDS for file in chain(path.glob("*/*"), path.glob("*/*/*"))):
+        return True
+    first = _first_parquet(path)
+    return first is not None and "audio" in _compressed(first)
+
+
+def _first_parquet(path: Path) -> Path | None:
     if path.is_dir():
-        first = next(iter(sorted(path.glob("*.parquet"))), None)
-        return first is not None and (_holds_pictures(first) or first.stat().st_size == 0)
-    if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
-        return False
+        return next(iter(sorted(path.glob("*.parquet"))), None)
+    return path if path.suffix.lower() in (".parquet", ".pq") and path.is_file() else None
+
+
+def _compressed(file: Path) -> list[str]:
+    """Columns of a Parquet file that hold whole files, as the hub stores images and sounds."""
     import pyarrow
     from pyarrow import parquet
 
     try:
-        schema = parquet.read_schema(path)
+        schema = parquet.read_schema(file)
     except (pyarrow.ArrowInvalid, OSError):
-        return False  # the source that reads tables says what is wrong with the file
-    return any(pyarrow.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0 for column in schema)
+        return []  # the source that reads tables says what is wrong with the file
+    return [c.name for c in schema if pyarrow.types.is_struct(c.type) and c.type.get_field_index("bytes") >= 0]
 
 
 def _holds_masks(path: Path) -> bool:

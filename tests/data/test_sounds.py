@@ -108,3 +108,16 @@ def test_a_file_is_brought_to_the_length_trained_on(files: Path) -> None:
     assert pitch_of(x[0], 8000) == pytest.approx(200, abs=5)
     with pytest.raises(UserError, match="cannot be read as sound"):
         source.transform(str(files / "none.wav"))
+
+
+def test_folders_and_parquet_of_sounds_are_known_by_what_they_hold(files: Path) -> None:
+    assert open_stream(str(files)).schema.input.kind == "waveform"
+    (files / "rows").mkdir()
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    blob = (files / "low" / "0.wav").read_bytes()
+    rows = {"audio": [{"bytes": blob, "path": "a.wav"}] * 20, "label": [0, 1] * 10}
+    parquet.write_table(pa.table(rows), files / "rows" / "data.parquet")
+    for path in (files / "rows", files / "rows" / "data.parquet"):
+        assert open_stream(str(path)).schema.target.names == ("0", "1")
