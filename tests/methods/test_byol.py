@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.methods.representations import by_hand, encoded
 from torch import Tensor, nn
 
 from thetastar import equation
@@ -53,36 +54,18 @@ def perturbed(program: Program) -> byol:
     return method
 
 
-def by_hand(layers: nn.Sequential, x: np.ndarray) -> np.ndarray:
-    """Linear, batch norm with the statistics of the batch, ReLU, linear, in float64."""
-    for layer in layers:
-        parameters = {name: p.detach().double().numpy() for name, p in layer.named_parameters()}
-        if isinstance(layer, nn.Linear):
-            x = x @ parameters["weight"].T + parameters.get("bias", 0.0)
-        elif isinstance(layer, nn.BatchNorm1d):
-            x = (x - x.mean(0)) / np.sqrt(x.var(0) + layer.eps) * parameters["weight"] + parameters["bias"]
-        else:
-            assert isinstance(layer, nn.ReLU) or str(layer) == "Elementwise(relu)"
-            x = np.maximum(x, 0)
-    return x
-
-
 def test_the_loss_is_two_minus_two_cosines_a_direction() -> None:
     _, stream, program = assembled()
     method = perturbed(program)
     batch = next(stream.batches("train", Clock(0)))
     got, aux = program.train()("loss", batch, Clock(0))
 
-    def encode(f: Any, x: Tensor) -> np.ndarray:
-        standard = (x.double() - f.standardise.mean.double()) * f.standardise.scale.double()
-        return by_hand(f.hidden, standard.flatten(1).numpy())
-
     def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return 2 - 2 * (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
     views = (batch["input"], batch["view"])
-    online = [by_hand(method.predictor, by_hand(method.projector, encode(program.f, x))) for x in views]
-    target = [by_hand(method.target_projector.module, encode(method.target.module, x)) for x in views]
+    online = [by_hand(method.predictor, by_hand(method.projector, encoded(program.f, x))) for x in views]
+    target = [by_hand(method.target_projector.module, encoded(method.target.module, x)) for x in views]
     expected = (distance(online[0], target[1]) + distance(online[1], target[0])).mean()
     np.testing.assert_allclose(got.item(), expected, rtol=1e-4)
     assert 0 <= aux.log["spread"] <= 1
