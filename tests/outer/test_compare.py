@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from thetastar import compare
+from thetastar.defaults import open_stream
 from thetastar.errors import UserError
 from thetastar.outer import compare as module
 from thetastar.outer.folder import load_verdict
+from thetastar.outer.learners import measures_of
 from thetastar.recipe import Recipe
 from thetastar.run import Run
 from thetastar.watch import Watch
@@ -298,3 +300,17 @@ def test_a_frame_is_compared_by_the_column_named_as_target():
     found = compare(frame, ["softmax", "knn"], target="sign", seeds=2, budget={"steps": 5})
     assert {row.name for row in found.ranked} == {"softmax", "knn"}
     assert found.question.task == "classification"
+
+
+def test_recipes_that_name_one_measure_alike_are_judged_by_it():
+    """Models of images have no accuracy; where recipes disagree, what suits the target judges."""
+
+    def recipe(name, measures):
+        model = {"name": name, "levels": 2, "width": 4, "depth": 1}
+        return Recipe(data="bars", model=model, measures=measures, budget={"steps": 2})
+
+    verdict = compare(None, recipes=[recipe(name, ["bits_per_dim"]) for name in ("pixelcnn", "row_lstm")], seeds=1)
+    assert verdict.question.measure == "bits_per_dim"
+    assert all(row.quality is not None and row.quality > 0 for row in verdict.rows)
+    schema = open_stream("bars").schema
+    assert measures_of(schema, [recipe("pixelcnn", ["bits_per_dim"]), recipe("row_lstm", None)]) == measures_of(schema)

@@ -60,7 +60,8 @@ def compare(
         data: a name, a path, a spec, (inputs, targets), or a pandas frame; None takes what the recipes name.
         target: the column of a table to predict.
         models, methods: every model with every method; by default what suits the task.
-        recipes: paths or recipes; their data, measures and, where one is given, budget are those of the comparison.
+        recipes: paths or recipes; their data, measures and, where one is given, budget are those of the comparison,
+            which takes the measures that all of them name alike.
         seeds: runs of each learner, ≥ 1.
         resplit: a new split a seed; by default below 1,000 rows where the data do not give a test split.
         budget: {"epochs": …}, {"steps": …} or {"seconds": …} for every run.
@@ -85,7 +86,8 @@ def compare(
     stream = open_stream(base.data)
     if not stream.size("test"):
         raise UserError("the data have no test split", "a test split", "set data.test to a share such as 0.2")
-    base = base.replace(measures=measures_of(stream.schema), budget=dict(budget or {}), engine=dict(engine or {}))
+    measures = measures_of(stream.schema, recipes or [])
+    base = base.replace(measures=measures, budget=dict(budget or {}), engine=dict(engine or {}))
     learners = gather(base, stream, models, methods, recipes, overrides)
     redraw = wants_resplit(resplit, stream, seeds)
     question = ask(learners, stream, seeds, redraw, trials, dict(budget or {}))

@@ -161,8 +161,11 @@ def _distinct(names: list[str]) -> list[str]:
     return found
 
 
-def measures_of(schema: Schema) -> list[Any]:
-    """What the learners are judged by; the first decides."""
+def measures_of(schema: Schema, recipes: Sequence[Any] = ()) -> list[Any]:
+    """What the learners are judged by, the first decides: what all recipes name alike, else what suits the target."""
+    named = [recipe.measures for _, recipe in map(_read, recipes)]
+    if named and named[0] is not None and all(measures == named[0] for measures in named):
+        return [named[0]] if isinstance(named[0], str | Mapping) else list(named[0])
     if schema.target is None:
         raise UserError("nothing to compare by: the data have no target", "a target", "name one with --target")
     found = default_measures(schema)
