@@ -11,6 +11,7 @@ from typing import Any
 
 from thetastar import registry
 from thetastar.errors import UserError, nearest
+from thetastar.functional.arrow_columns import file_columns
 from thetastar.hardware import free_memory
 from thetastar.protocols import Schema, Spec, Stream
 from thetastar.recipe import Budget, Engine, Recipe, part
@@ -211,10 +212,9 @@ def _compressed(file: Path) -> list[str]:
     from pyarrow import parquet
 
     try:
-        schema = parquet.read_schema(file)
+        return file_columns(parquet.read_schema(file))
     except (pyarrow.ArrowInvalid, OSError):
         return []  # the source that reads tables says what is wrong with the file
-    return [c.name for c in schema if pyarrow.types.is_struct(c.type) and c.type.get_field_index("bytes") >= 0]
 
 
 def _holds_masks(path: Path) -> bool:

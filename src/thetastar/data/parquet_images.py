@@ -21,6 +21,7 @@ from thetastar.data.prepare.reading import content_hash
 from thetastar.data.prepare.splitting import SPLITS
 from thetastar.data.prepare.targets import refuse_singles
 from thetastar.errors import UserError, nearest
+from thetastar.functional.arrow_columns import file_columns
 from thetastar.protocols import Source
 from thetastar.registry import Count
 
@@ -113,9 +114,7 @@ class _Part:
                 f"cannot read {file}: {reason}", "a Parquet file", "check the file and permissions"
             ) from None
         columns = entry.schema.names
-        pictures = [
-            c.name for c in entry.schema if pyarrow.types.is_struct(c.type) and c.type.get_field_index("bytes") >= 0
-        ]
+        pictures = file_columns(entry.schema)
         if not pictures:
             raise UserError(
                 f"{file}: no column of images", "image: {bytes, path}", f"its columns are {', '.join(columns)}"

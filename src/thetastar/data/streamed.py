@@ -26,6 +26,7 @@ from thetastar.data.prepare.fields import moments
 from thetastar.data.prepare.shards import Shard, Shards, opened
 from thetastar.data.resident import augmented, in_units
 from thetastar.errors import UserError
+from thetastar.functional.arrow_columns import file_columns
 from thetastar.functional.keys import generator
 from thetastar.protocols import Act, Augment, Batch, Clock, Field, Schema, Split, Stream
 from thetastar.registry import BelowOne, Count, Whole
@@ -80,7 +81,7 @@ class streamed(Stream):
         self.buffer, self.drop_last, self.augment = buffer, drop_last, augment
         self.device = torch.device("cpu")
         schema = opened(self.shards.files[0]).schema_arrow
-        pictures = _pictures(schema)
+        pictures = file_columns(schema)
         self.targets = Targets(self.shards, target, class_names(schema.metadata or {}, target), title)
         self.contents: Contents = (
             Images(self.shards, pictures[0], size, title) if pictures else Numbers(schema, target, title)
@@ -120,7 +121,7 @@ class streamed(Stream):
             rows = sum(meta.num_rows for meta in metas)
             if target not in schema.names or not rows:
                 return None
-            if pictures := _pictures(schema):
+            if pictures := file_columns(schema):
                 images = Images(Shards(where, 0.0, 0.0, 0), pictures[0], None, where.stem)
                 return rows * math.prod(images.shape)
             return rows * len(Numbers(schema, target, where.stem).columns) * (8 + 4)
@@ -205,13 +206,6 @@ class streamed(Stream):
                 if split == "train":
                     batch["input"] = augmented(batch["input"], self.augment, t.seed, "augment", t.epoch, number)
                 yield batch
-
-
-def _pictures(schema: Any) -> list[str]:
-    """Columns of compressed images."""
-    import pyarrow
-
-    return [f.name for f in schema if pyarrow.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
 
 
 @dataclass(frozen=True)

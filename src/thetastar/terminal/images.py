@@ -14,6 +14,7 @@ from thetastar.data.prepare.chunks import reported
 from thetastar.data.prepare.decode import measure, pixels
 from thetastar.data.prepare.matching import shown
 from thetastar.errors import UserError
+from thetastar.functional.arrow_columns import file_columns
 from thetastar.protocols import Field
 from thetastar.star import Star
 from thetastar.terminal.rows import Part, Rows
@@ -156,14 +157,11 @@ class ImageTable(ImageRows):
 
 def column_of_images(path: Path) -> str | None:
     """The column of {bytes, …} of a Parquet file; None where it has none."""
-    import pyarrow
     from pyarrow import parquet
 
     with reported(str(path)):
         schema = parquet.read_schema(path)
-    kinds = ((column.name, column.type) for column in schema)
-    found = [name for name, kind in kinds if pyarrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0]
-    return found[0] if found else None
+    return next(iter(file_columns(schema)), None)
 
 
 def _files(where: Path) -> Iterator[Path]:
