@@ -17,8 +17,8 @@ from thetastar.outer.learners import data_of
 from thetastar.recipe import Recipe
 from thetastar.terminal.words import recipe_files
 
-FULL = ("mnist", "mnist1d", "tiny_imagenet", "cifar10_depth")
-REDUCED = ("mnist_reduced", "tiny_imagenet_reduced", "cifar10_depth_reduced")
+FULL = ("mnist", "mnist1d", "tiny_imagenet", "cifar10_depth", "mnist_pixels")
+REDUCED = ("mnist_reduced", "tiny_imagenet_reduced", "cifar10_depth_reduced", "mnist_pixels_reduced")
 SHAPES = {"mnist": ((1, 28, 28), 10), "mnist1d": ((40,), 10), "tiny_imagenet": ((3, 64, 64), 200)}
 PUBLISHED = {
     "mnist": {"mlp": 0.9619, "cnn": 0.9816},
