@@ -37,6 +37,7 @@ from thetastar.watch import Watch
 STEPS = 6  # of the runs that are interrupted and compared
 OF_MASKS = {"name": "unet", "width": 2, "depth": 1}  # the plainest model for data whose target is one
 OF_TOKENS = {"name": "text_transformer", "width": 8, "depth": 1, "heads": 2}
+OF_SEVERAL = {"name": "towers", "nets": {"image": {"name": "mlp", "widths": [8]}, "text": OF_TOKENS}}
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,9 @@ def opened(folder: str, name: str) -> Trial:
         raise
     if folder == "data" and stream.schema.task == "segmentation":
         recipe = recipe.replace(model=OF_MASKS)
-    if folder == "data" and getattr(stream.schema.input, "kind", "") == "tokens":
-        recipe = recipe.replace(model=OF_TOKENS)
+    fields = stream.schema.input if isinstance(stream.schema.input, dict) else {"": stream.schema.input}
+    if folder == "data" and any(field.kind == "tokens" for field in fields.values()):
+        recipe = recipe.replace(model=OF_TOKENS if "" in fields else OF_SEVERAL)
     recipe = completed(recipe, stream)
     training = equation.Training(recipe, stream, equation.assemble(recipe, stream.schema), None, Watch())
     clock = Clock(recipe.seed, 0, 10)

@@ -349,7 +349,8 @@ def _named(given: Any, default: Any) -> Any:
 
 def default_model(schema: Schema) -> str | Spec:
     if isinstance(schema.input, dict):
-        return "wide_deep"
+        kinds = {field.kind for field in schema.input.values()}
+        return "towers" if kinds & {"tokens", "waveform"} else "wide_deep"
     if schema.target is not None and schema.target.kind == "mask":
         return NARROW
     if schema.input.quantiles:
