@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from thetastar.functional.keys import seeded
 from thetastar.protocols import Aux, Clock, Program
 from thetastar.recipe import Recipe
 
+Change = Callable[[torch.Tensor], torch.Tensor]
 CNN = {"name": "cnn", "channels": [8, 16], "hidden": 64}
 
 
@@ -45,12 +47,13 @@ def loss_of(program: Program, batch: Any, seed: int = 0) -> tuple[torch.Tensor, 
         return program("loss", batch, Clock(0))
 
 
-def probe(program: Program, stream: Any, rows: int) -> float:
-    """Test accuracy of logistic regression on frozen, standardised features of some training examples."""
+def probe(program: Program, stream: Any, rows: int, change: Change | None = None) -> float:
+    """Test accuracy of logistic regression on frozen, standardised features of some, perhaps changed, examples."""
     program.eval()
     parts = []
     for split, count in (("train", rows), ("test", 500)):
         batch = stream.sample(split, count)
+        batch["input"] = change(batch["input"]) if change else batch["input"]
         with torch.no_grad():
             features = program.method.predict(program.f, batch, frozenset({"features"}), Clock(0))["features"]
         parts += [features.numpy(), batch["target"].numpy()]
@@ -58,12 +61,12 @@ def probe(program: Program, stream: Any, rows: int) -> float:
     return float(classifier.fit(*parts[:2]).score(*parts[2:]))
 
 
-def probed(given: Recipe, rows: int = 300) -> tuple[float, float, Program, Any]:
+def probed(given: Recipe, rows: int = 300, change: Change | None = None) -> tuple[float, float, Program, Any]:
     """The probe on features of the net as it was drawn, and after the run."""
     whole, stream, program = assembled(given)
-    before = probe(program, stream, rows)
+    before = probe(program, stream, rows, change)
     equation.fit(whole, stream=stream, start=program)
-    return before, probe(program, stream, rows), program, stream
+    return before, probe(program, stream, rows, change), program, stream
 
 
 def arrays(inputs: Any, targets: Any = None) -> dict[str, Any]:
