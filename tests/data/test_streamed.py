@@ -20,6 +20,8 @@ from pyarrow import parquet
 
 from thetastar import defaults, equation
 from thetastar.data.prepare.ahead import ahead
+from thetastar.data.prepare.contents import Targets
+from thetastar.data.prepare.shards import Shards
 from thetastar.data.streamed import streamed
 from thetastar.defaults import open_stream
 from thetastar.errors import UserError
@@ -248,6 +250,49 @@ def test_chosen_where_memory_is_short(pictures: Path, numbers: Path, monkeypatch
     assert held.spec["name"] == "resident"  # type: ignore[attr-defined]
     monkeypatch.undo()
     assert 0 < free_memory() < 1 << 45
+
+
+def test_targets_are_described_by_their_training_rows_in_one_pass(
+    numbers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts of classes and moments of numbers, held against all rows at once; each shard is read once."""
+    seen: list[int] = []
+    read = Shards.read
+    monkeypatch.setattr(
+        Shards, "read", lambda self, shard, columns: (seen.append(shard.first), read(self, shard, columns))[1]
+    )
+    shards, entry = Shards(numbers, 0.1, 0.2, 3), parquet.read_table(numbers)
+    rows = np.concatenate([shard.first + shards.of(shard, "train") for shard in shards.all])
+    field = Targets(shards, "side", (), "numbers").field
+    labels, counts = np.unique(np.asarray(entry.column("side").to_pylist())[rows], return_counts=True)
+    assert (field.names, field.counts) == (tuple(labels), tuple(counts))
+    number, of = Targets(shards, "a", (), "numbers").field, entry.column("a").to_numpy()[rows].astype(np.float64)
+    assert (*number.mean, *number.std) == pytest.approx((of.mean(), of.std()), rel=1e-12)
+    assert sorted(seen) == sorted([shard.first for shard in shards.all] * 2)
+
+
+def test_classes_that_only_held_out_rows_have_are_classes_of_no_training_row(tmp_path: Path) -> None:
+    for name, labels in (("train", [0, 2, 2, 0]), ("test", [1, 2])):
+        parquet.write_table(pa.table({"x": np.zeros(len(labels)), "y": labels}), tmp_path / f"{name}.parquet", 2)
+    field = Targets(Shards(tmp_path, 0.0, 0.0, 0), "y", ("a", "b", "c"), "few").field
+    assert (field.names, field.counts) == (("a", "b", "c"), (2, 0, 2))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts of what was read as Linux has them")
+def test_the_size_of_images_is_found_without_reading_the_row_group(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    blobs = [png(0) + noise.bytes(4000) for _ in range(4000)]
+    images = pa.array([{"bytes": blob} for blob in blobs], pa.struct([("bytes", pa.binary())]))
+    file = tmp_path / "a.parquet"
+    entry = pa.table({"image": images, "label": [i % 2 for i in range(4000)]})
+    parquet.write_table(entry, file, use_dictionary=False)
+
+    def taken_from_disk() -> int:
+        return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
+
+    before = taken_from_disk()
+    assert streamed.whole(str(file), "label") == 4000 * 6 * 6 * 3
+    assert taken_from_disk() - before < file.stat().st_size / 3  # a page, which holds a thousand
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from thetastar.data.prepare.decoding import Worker
 from thetastar.data.prepare.pictures import within
 from thetastar.data.prepare.shards import Shard, Shards
 from thetastar.errors import UserError, nearest
+from thetastar.functional.means import RunningSquares
 from thetastar.protocols import Field
 
 Rows = NDArray[np.int64]
@@ -53,8 +55,8 @@ class Images(Contents):
     def __init__(self, shards: Shards, column: str, size: int | None, title: str) -> None:
         self.columns, self.title = (column,), title
         first = shards.all[0]
-        blobs = self.blobs(shards.read(first, self.columns))
-        seen = np.asarray([decode.measure(blobs[i].as_py() or b"") for i in range(min(first.rows, MEASURED))])
+        blobs = self.blobs(shards.head(first, self.columns, MEASURED))
+        seen = np.asarray([decode.measure(blob.as_py() or b"") for blob in blobs])
         known = seen[seen[:, 2] > 0]
         if len(known) == 0:
             raise UserError(f"{title}: no image in {first.file.name} can be read", "PNG, JPEG, …", "check the file")
@@ -134,27 +136,41 @@ class Targets:
         self.column, self.title = column, title
         entry = _column(shards, column, title)
         self.classes = not pyarrow.types.is_floating(entry)
-        if self.classes:
-            self.values = np.unique(np.concatenate([np.unique(self._of(shards, shard)) for shard in shards.all]))
-            if len(self.values) < 2:
-                raise UserError(f"{title}: '{column}' has one value", "at least two classes", "choose another target")
-            words = [names[int(value)] if names else str(value) for value in self.values]
-            counts = np.zeros(len(words), np.int64)
-            for shard in shards.all:
-                codes = self.coded(self._of(shards, shard))[shards.of(shard, "train")]
-                counts += np.bincount(codes, minlength=len(words))
-            self.field = Field("category", (), len(words), tuple(words), counts=tuple(counts.tolist()))
-        else:
-            parts = [self._of(shards, shard)[shards.of(shard, "train")].astype(np.float64) for shard in shards.all]
-            whole = np.concatenate(parts)
-            self.field = Field("number", (), mean=(float(whole.mean()),), std=(float(whole.std()),))
+        self.field = self._classes(shards, names) if self.classes else self._numbers(shards)
+
+    def _classes(self, shards: Shards, names: Sequence[str]) -> Field:
+        """All values there are, and how often each is among the training rows."""
+        found: list[tuple[NDArray[Any], NDArray[np.int64]]] = []
+        for column, rows in self._columns(shards):
+            values, codes = np.unique(column, return_inverse=True)
+            found.append((values, np.bincount(codes[rows], minlength=len(values))))
+        self.values = np.unique(np.concatenate([values for values, _ in found]))
+        if len(self.values) < 2:
+            got = f"{self.title}: '{self.column}' has one value"
+            raise UserError(got, "at least two classes", "choose another target")
+        counts = np.zeros(len(self.values), np.int64)
+        for values, often in found:
+            counts[np.searchsorted(self.values, values)] += often
+        words = tuple(names[int(value)] if names else str(value) for value in self.values)
+        return Field("category", (), len(words), words, counts=tuple(counts.tolist()))
+
+    def _numbers(self, shards: Shards) -> Field:
+        """Moments of the training rows."""
+        seen = RunningSquares()
+        for column, rows in self._columns(shards):
+            if len(rows):
+                seen.take(torch.from_numpy(column[rows].astype(np.float64))[:, None])
+        std = math.sqrt(seen.total.item() / max(seen.count, 1))
+        return Field("number", (), mean=(seen.mean.item(),), std=(std,))
+
+    def _columns(self, shards: Shards) -> Iterator[tuple[NDArray[Any], Rows]]:
+        """The column of each shard, and the places of its training rows."""
+        for shard in shards.all:
+            yield self.read(shards.read(shard, [self.column]), shard), shards.of(shard, "train")
 
     def coded(self, column: NDArray[Any]) -> NDArray[Any]:
         """Classes by number, numbers as floats."""
         return np.searchsorted(self.values, column) if self.classes else column.astype(np.float32)
-
-    def _of(self, shards: Shards, shard: Shard) -> NDArray[Any]:
-        return self.read(shards.read(shard, [self.column]), shard)
 
     def read(self, table: Any, shard: Shard) -> NDArray[Any]:
         column = table.column(self.column)

@@ -104,6 +104,7 @@ def _decoded(blobs: Sequence[bytes], size: Size) -> tuple[Tensor, dict[str, Any]
 
 
 def within(size: tuple[int, ...]) -> tuple[int, int]:
+    """The width and height of the same shape whose longer side has at most `LONGEST` pixels."""
     share = min(1.0, LONGEST / max(size))
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 

@@ -17,6 +17,7 @@ from thetastar.errors import UserError
 from thetastar.functional.keys import mix
 
 FOOTER = 1 << 16  # bytes at the end of a file, which hold sizes and statistics of all row groups
+BUFFER = 1 << 18  # bytes that are read at a time where a few rows are wanted
 Rows = NDArray[np.int64]
 
 
@@ -93,6 +94,14 @@ class Shards:
         """A table of some columns of a shard."""
         return opened(shard.file).read_row_group(shard.group, columns=list(columns), use_threads=False)
 
+    def head(self, shard: Shard, columns: Sequence[str], rows: int) -> Any:
+        """A table of the first rows of a shard, of which no more is read than the pages that hold them."""
+        import pyarrow
+
+        file = opened(shard.file, BUFFER)
+        batches = file.iter_batches(rows, [shard.group], columns=list(columns), use_threads=False)
+        return pyarrow.Table.from_batches([next(batches)])
+
     @property
     def fingerprint(self) -> str:
         """Of names, sizes and footers: the content itself may be more than one wants to read twice."""
@@ -105,13 +114,13 @@ class Shards:
         return digest.hexdigest()[:16]
 
 
-def opened(file: Path) -> Any:
-    """A Parquet file, or the one line that says why it is none."""
+def opened(file: Path, buffer: int = 0) -> Any:
+    """A Parquet file, or the one line that says why it is none; columns are read `buffer` bytes at a time, 0 whole."""
     import pyarrow
     from pyarrow import parquet
 
     try:
-        return parquet.ParquetFile(file)
+        return parquet.ParquetFile(file, buffer_size=buffer, pre_buffer=False) if buffer else parquet.ParquetFile(file)
     except FileNotFoundError:
         raise UserError(f"{file} does not exist", "a Parquet file", "check the path") from None
     except (pyarrow.ArrowInvalid, OSError) as error:
