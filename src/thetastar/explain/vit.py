@@ -117,11 +117,11 @@ def show(star: Star, raw: Any, title: str) -> Shown:
     return Shown(parts(net, stages, answers, title, apart), data, figure, label)
 
 
-def check(star: Star) -> VisionTransformer:
-    """The net of a run, if it is a Vision Transformer."""
+def check(star: Star, what: str = "vit") -> VisionTransformer:
+    """The net of a run, if it is a Vision Transformer; `what` asks for it."""
     f = star.program.f
     if not isinstance(f, VisionTransformer):
-        got, expected = f"vit of a run of {type(f).__name__}", "a run of a Vision Transformer, such as vit_tiny"
+        got, expected = f"{what} of a run of {type(f).__name__}", "a run of a Vision Transformer, such as vit_tiny"
         raise UserError(got, expected, "choose another run")
     return f
 

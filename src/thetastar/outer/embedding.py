@@ -32,6 +32,14 @@ def numbers_of(stream: Stream, splits: Sequence[Split]) -> Tensor:
     return torch.unique(torch.cat([torch.from_numpy(rows[split]) for split in splits]))
 
 
+def some_of(stream: Stream, split: Split, count: int) -> Batch:
+    """Up to so many examples, evenly over the split: data that are sorted by class show more than one."""
+    inner = at_hand(stream)
+    rows = torch.from_numpy(inner.rows[split])
+    places = torch.linspace(0, max(len(rows) - 1, 0), min(count, len(rows))).round().long()
+    return inner.gather(rows[places].to(inner.device))
+
+
 def batches_of(stream: Stream, rows: Tensor, size: int) -> Iterator[Batch]:
     """These rows as they are, in this order, `size` at a time."""
     inner = at_hand(stream)

@@ -17,10 +17,12 @@ from thetastar.outer.trial import curve_of
 from thetastar.protocols import Split
 from thetastar.recipe import Recipe
 from thetastar.report import facts, page
+from thetastar.report.attention import attention
 from thetastar.report.comparison import answers
 from thetastar.report.cost import Point, cost
 from thetastar.report.curves import curves
 from thetastar.report.masks import masks
+from thetastar.report.neighbourhoods import neighbourhoods
 from thetastar.report.page import Page, Section, section
 from thetastar.report.pictures import pictures
 from thetastar.run import Run
@@ -192,6 +194,8 @@ def sections(groups: Sequence[Group], split: Split, measure: str) -> list[Sectio
     drawn_by = {} if overlaps or seen else {group.name: group.runs[0].path for group in groups}
     made = pictures(drawn_by, split)  # by what answers no question about single examples
     found += [overlaps] if overlaps else [made] if made else answers(seen, names)
+    first = {group.name: group.runs[0].path for group in groups}
+    found += [neighbourhoods(first, split), attention(first, split)]
     points = [
         Point(group.name, n == 0, mean, None, None, group.fact("seconds"), None, None)
         for n, group in enumerate(groups)

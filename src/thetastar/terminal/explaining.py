@@ -122,9 +122,10 @@ def topic(
 @guarded
 def run(
     folder: RunFolder,
-    what: Annotated[str | None, typer.Argument(metavar="WHAT", help="landscape, critical or vit.")] = None,
+    what: Annotated[str | None, typer.Argument(metavar="WHAT", help="landscape, critical, vit or attention.")] = None,
     others: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN…|IMAGE", help="More runs beside it; for vit an image.")
+        list[Path] | None,
+        typer.Argument(metavar="RUN…|IMAGE", help="More runs beside it; for vit an image, for attention any."),
     ] = None,
     examples: Annotated[
         int | None, typer.Option(min=2, help="Of the training split at most; 500 for landscape, 2,000 for critical.")
@@ -142,6 +143,7 @@ def run(
     landscape   the loss along random directions, and in the plane of the path that training took
     critical    gradient, curvature, and the verdict: minimum, maximum, saddle or not critical
     vit         the five stages of a Vision Transformer on an image, what each head looks at, and the rollout
+    attention   on several images, what the heads of its last block look at, and what holds most of that
 
     \b
     Examples:
@@ -149,6 +151,7 @@ def run(
       theta explain run runs/digits-mlp-1 landscape --out landscape.svg
       theta explain run runs/digits-mlp-1 landscape runs/digits-cnn-1 --out both.html
       theta explain run runs/photos-vit_tiny-1 vit photo.jpg --out looks.svg
+      theta explain run runs/photos-vit_tiny-1 attention --out heads.png
     """
     from thetastar.explain.showing import check_place
     from thetastar.terminal import running

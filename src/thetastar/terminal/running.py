@@ -13,7 +13,8 @@ from thetastar.terminal.console import aside
 if TYPE_CHECKING:
     from thetastar.explain.showing import Shown
 
-WHAT = ("landscape", "critical", "vit")
+WHAT = ("landscape", "critical", "vit", "attention")
+IMAGES, MOST = 6, 12  # of valid, where none is named; drawn at all
 GRID = 25  # places along each axis of a landscape
 
 
@@ -37,6 +38,8 @@ def explained(asked: Asked) -> Shown:
         raise UserError(f"theta explain run: unknown '{asked.what}'", expected, nearest(asked.what, WHAT))
     if asked.what == "vit":
         return looked(asked)
+    if asked.what == "attention":
+        return attended(asked)
     if asked.what == "critical" and len(asked.places) > 1:
         raise UserError(f"critical of {len(asked.places)} runs", "one run", "ask for one after the other")
     if asked.what == "critical" and asked.grid is not None:
@@ -60,9 +63,7 @@ def explained(asked: Asked) -> Shown:
 def looked(asked: Asked) -> Shown:
     """A run of a Vision Transformer, and what it is shown: the last word, one image."""
     run, *images = asked.places
-    for option, value in (("--examples", asked.examples), ("--grid", asked.grid)):
-        if value is not None:
-            raise UserError(f"{option} with vit", "a run and one image", f"leave {option} out")
+    bare(asked, "a run and one image")
     if len(images) != 1:
         got = f"vit with {len(images)} images" if images else "vit without an image"
         raise UserError(got, "a run and one image", f"write theta explain run {run} vit IMAGE")
@@ -79,6 +80,40 @@ def looked(asked: Asked) -> Shown:
     if len(part.raw) != 1:
         raise UserError(f"{len(part.raw):,} images in {images[0]}", "one image", "choose one of them")
     return vit.show(star, part.raw, images[0].name)
+
+
+def attended(asked: Asked) -> Shown:
+    """A run of a Vision Transformer on images: those named, or some of valid."""
+    run, *images = asked.places
+    bare(asked, "a run, and images if you like")
+    import torch
+
+    from thetastar.explain import class_attention, vit
+    from thetastar.outer.embedding import some_of
+    from thetastar.star import load
+    from thetastar.terminal.asking import rows_of
+    from thetastar.terminal.training import single
+
+    star = load(single(run))
+    vit.check(star, "attention")
+    if not images:
+        batch = some_of(star.stream, "valid", IMAGES)
+        if not len(batch["input"]):
+            got = f"{run} without a valid split"
+            raise UserError(got, "images to look at", f"write theta explain run {run} attention IMAGE")
+        return class_attention.show(star, batch["input"], [f"row {row}" for row in batch["index"].tolist()])
+    assert star.source is not None
+    raws = [next(rows_of(str(image), star, ()).parts()) for image in images]
+    x = torch.cat([star.source.transform(part.raw)["input"] for part in raws])
+    names = [str(name) for part in raws for name in part.beside.iloc[:, 0]]
+    return class_attention.show(star, x[:MOST], [Path(name).name for name in names[:MOST]])
+
+
+def bare(asked: Asked, expected: str) -> None:
+    """Refuse options that say nothing of images."""
+    for option, value in (("--examples", asked.examples), ("--grid", asked.grid)):
+        if value is not None:
+            raise UserError(f"{option} with {asked.what}", expected, f"leave {option} out")
 
 
 def named(places: Sequence[Path]) -> list[str]:
