@@ -18,7 +18,9 @@ __all__ = ["diagonal_lstm"]
 
 
 class diagonal_lstm(Raster):
-    """(o, f, i, g) = K_s ∗ h_{d−1} + K_i x_d;  c_d = σ(f) ⊙ c_{d−1} + σ(i) ⊙ tanh(g),  h_d = σ(o) ⊙ tanh(c_d).
+    """Diagonal BiLSTM: memories that go through the image by diagonals, (o, f, i, g) = K_s ∗ h_{d−1} + K_i x_d.
+
+    c_d = σ(f) ⊙ c_{d−1} + σ(i) ⊙ tanh(g),  h_d = σ(o) ⊙ tanh(c_d) at every place of diagonal d.
 
     d counts diagonals: a state looks at the pixel to its left and the one above. A second memory goes from the upper
     right corner; it is moved down by one row, so that it knows nothing of the pixel's own row. First comes a masked

@@ -16,7 +16,9 @@ __all__ = ["row_lstm"]
 
 
 class row_lstm(Raster):
-    """(o, f, i, g) = K_s ∗ h_{r−1} + K_i ∗ x_r;  c_r = σ(f) ⊙ c_{r−1} + σ(i) ⊙ tanh(g),  h_r = σ(o) ⊙ tanh(c_r).
+    """Row LSTM: a memory that goes down the image by rows, (o, f, i, g) = K_s ∗ h_{r−1} + K_i ∗ x_r.
+
+    c_r = σ(f) ⊙ c_{r−1} + σ(i) ⊙ tanh(g),  h_r = σ(o) ⊙ tanh(c_r) at every place of row r.
 
     K_s and K_i are convolutions along a row, K_i masked. A state looks at three of the row above, so that a triangle
     comes into sight; what lies outside of it stays hidden. First comes a masked square, then the layers with a shortcut
