@@ -19,18 +19,25 @@ from thetastar.watch import Watch
 
 EXECUTIONS = ["stacked", "in_turn", "threads"]
 RATES = {"algorithm.lr": [0.05, 0.02, 0.1]}
+LABELS = {"name": "few_labels", "source": {"name": "bars", "rows": 120}, "labels": 16, "batch_size": 16}
 TEACHERS = {
     "mean_teacher": {"name": "mean_teacher", "momentum": 0.9},
+    "temporal_ensembling": {"name": "temporal_ensembling", "momentum": 0.9},
+    "vat": {"name": "vat"},
     "byol": {"name": "byol", "hidden": 16, "outputs": 8},
     "moco": {"name": "moco", "queue": 24, "hidden": 16, "outputs": 8},
 }
 DATA = {
-    "mean_teacher": {"name": "few_labels", "source": {"name": "bars", "rows": 120}, "labels": 16, "batch_size": 16},
+    "mean_teacher": LABELS,
+    "temporal_ensembling": LABELS,
+    "vat": LABELS,
     "byol": {"name": "views", "source": {"name": "bars", "rows": 120}, "batch_size": 16},
     "moco": {"name": "views", "source": {"name": "bars", "rows": 120}, "batch_size": 16},
 }
 OWN = {
     "mean_teacher": {"method.weight": [1.0, 10.0, 3.0], "method.momentum": [0.9, 0.5, 0.7]},
+    "temporal_ensembling": {"method.weight": [1.0, 10.0, 3.0], "method.momentum": [0.9, 0.5, 0.7]},
+    "vat": {"method.weight": [1.0, 2.0, 3.0], "method.eps": [0.1, 0.2, 0.3]},
     "byol": {"method.momentum": [0.9, 0.5, 0.7]},
     "moco": {"method.temperature": [0.2, 0.5, 0.1], "method.momentum": [0.9, 0.5, 0.7]},
 }
@@ -52,7 +59,7 @@ class asking(supervised):
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("method", TEACHERS)
-def test_members_with_teachers_and_queues_are_what_they_are_alone(method: str, execution: str) -> None:
+def test_members_with_teachers_and_memories_are_what_they_are_alone(method: str, execution: str) -> None:
     model = {"name": "mlp", "widths": [8], "norm": "batch"}
     vary = {**RATES, **OWN[method]}
     recipe = recipe_of(vary, "sgd", model, TEACHERS[method], DATA[method], execution=execution)

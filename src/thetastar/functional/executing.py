@@ -46,9 +46,11 @@ def at_once(call: Call, member: Member, keys: Sequence[int], numbers: Numbers, b
         return call(member, tensors, key, dict(zip(numbers, values, strict=True)), batch)
 
     dims = (0, 0, 1, 0 if MEMBERS in batch else None)
-    every = vmap(alone, in_dims=dims, out_dims=(0, 0, 1), randomness="different")
+    every = vmap(alone, in_dims=dims, randomness="different")
     with uncached_casts(), in_plain_products():
-        return every(stacks, torch.tensor(keys, device=device), held, batch.get(MEMBERS, batch))
+        said, log, carry = every(stacks, torch.tensor(keys, device=device), held, batch.get(MEMBERS, batch))
+    # of what is the same for all, as the rows of a batch, torch cannot put the members anywhere but in front
+    return said, log, mapped(lambda x: x.movedim(0, 1), carry)
 
 
 def by_turns(

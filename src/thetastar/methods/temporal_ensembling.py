@@ -68,5 +68,5 @@ class temporal_ensembling(SemiSupervised):
 
     def observe(self, f: Model, aux: Mapping[str, Aux], t: Clock) -> None:
         z, index = (aux["loss"].carry[name] for name in ("z", "index"))
-        self.memory[index] = torch.lerp(z, self.memory[index], self.momentum)
-        self.times[index] += 1
+        self.memory.index_copy_(0, index, self.momentum * self.memory[index] + (1 - self.momentum) * z)
+        self.times.index_add_(0, index, torch.ones_like(index))
