@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from thetastar import __version__
-from thetastar.terminal import decomposing, explaining, searching, tuning
+from thetastar.terminal import decomposing, explaining, labelling, searching, tuning
 from thetastar.terminal.failures import UsageError, fail, guarded, usage_line
 from thetastar.terminal.kinds import KINDS
 from thetastar.terminal.options import (
@@ -219,6 +219,7 @@ def compare(
     resplit: Annotated[bool | None, typer.Option(help="A new split for every seed; default for small data.")] = None,
     trials: Annotated[int, typer.Option(min=0, help="Tuning trials of each learner, judged on valid.")] = 0,
     together: Together = None,
+    labels: labelling.Labels = None,
     target: Target = None,
     task: Task = None,
     group: Group = None,
@@ -255,6 +256,7 @@ def compare(
         resplit=resplit,
         trials=trials,
         together=together,
+        labels=labels,
     )
     comparing.compare(words or [], choices, terms, out, as_json)
 

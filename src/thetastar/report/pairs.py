@@ -7,7 +7,8 @@ from thetastar.outer.verdict import Verdict
 from thetastar.report.page import Section, section
 
 
-def pairs(verdict: Verdict) -> Section:
+def pairs(verdict: Verdict, counted: int | None = None) -> Section:
+    """The matrix; `counted` pairs share the 5%, where those of other comparisons do too."""
     q, names = verdict.question, [row.name for row in verdict.ranked]
     return section(
         "pairs",
@@ -15,7 +16,7 @@ def pairs(verdict: Verdict) -> Section:
         names=[wording.spoken(name) for name in names],
         matrix=[(wording.spoken(a), [cell(verdict, a, b) for b in names]) for a in names],
         unit="points" if verdict.binary else wording.head(q.measure),
-        count=len(verdict.pairs),
+        count=len(verdict.pairs) if counted is None else counted,
         root=q.root,
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetastar.errors import UserError
 from thetastar.recipe import Recipe
+from thetastar.terminal import labelling
 from thetastar.terminal.console import aside, print_json, room, show
 from thetastar.terminal.failures import INTERRUPTED, fail
 from thetastar.terminal.training import short_name
@@ -40,10 +41,14 @@ class Terms:
     resplit: bool | None
     trials: int
     together: bool | None = field(default=None, repr=False)  # it finds the same folder
+    labels: str | None = field(default=None, repr=False)  # their numbers; it is in other folders
 
 
 def compare(words: Sequence[str], choices: Choices, terms: Terms, out: Path | None, as_json: bool) -> None:
     """Run a comparison, or go on with one, and print its verdict; interrupted, that of what is finished."""
+    if terms.labels is not None:
+        labelling.compare(words, choices, terms, out, as_json)
+        return
     from thetastar.outer.compare import compare as run
     from thetastar.outer.learners import data_of
     from thetastar.terminal.progress import Bar
