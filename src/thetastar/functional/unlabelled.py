@@ -12,8 +12,6 @@ from thetastar.functional.losses import full
 from thetastar.functional.nested import joined, rows_of
 from thetastar.protocols import Batch, Field, Model, Schema
 
-STREAM = "write data={name: few_labels, source: …}"
-
 
 def classes_of(schema: Schema, method: str) -> Field:
     """The target, which must be one of several classes."""
@@ -25,8 +23,14 @@ def classes_of(schema: Schema, method: str) -> Field:
 def unlabelled(batch: Batch, method: str) -> Batch:
     """{"input", "view", "index"} of the examples without labels; data that give none are refused."""
     if "unlabelled" not in batch:
-        raise UserError(f"{method} on data without unlabelled examples", "both kinds", STREAM)
+        raise without_unlabelled(method)
     return batch["unlabelled"]
+
+
+def without_unlabelled(method: str) -> UserError:
+    """What is said of data in which every example has a label."""
+    do = "write data={name: few_labels, source: …}"
+    return UserError(f"{method} on data without unlabelled examples", "examples with labels and without", do)
 
 
 def together(f: Model, *inputs: Any) -> tuple[Tensor, ...]:

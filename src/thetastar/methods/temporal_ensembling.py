@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from thetastar.errors import UserError
 from thetastar.functional.losses import cross_entropy
 from thetastar.functional.ramps import gaussian
-from thetastar.functional.unlabelled import STREAM, classes_of, disagreement, together, unlabelled
+from thetastar.functional.unlabelled import classes_of, disagreement, together, unlabelled, without_unlabelled
 from thetastar.methods.semi_supervised import SemiSupervised
 from thetastar.protocols import Aux, Batch, Clock, Model, Schema
 from thetastar.registry import BelowOne, Fraction, NonNegative
@@ -45,7 +44,7 @@ class temporal_ensembling(SemiSupervised):
     def attach(self, f: Model, schema: Schema) -> None:
         classes = classes_of(schema, "temporal_ensembling").classes
         if not schema.rows:
-            raise UserError("temporal_ensembling on data without unlabelled examples", "both kinds", STREAM)
+            raise without_unlabelled("temporal_ensembling")
         self.register_buffer("memory", torch.zeros(schema.rows, int(classes or 0)))
         self.register_buffer("times", torch.zeros(schema.rows, dtype=torch.int64))
 
