@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -14,6 +15,7 @@ from thetastar import compare, equation
 from thetastar.defaults import completed, open_stream
 from thetastar.errors import UserError
 from thetastar.functional.stacking import COUNTER
+from thetastar.methods import population
 from thetastar.outer import together as module
 from thetastar.outer.folder import Slot, load_verdict
 from thetastar.outer.progress import Overall
@@ -201,6 +203,14 @@ def test_what_cannot_be_trained_together_keeps_the_reason(tmp_path: Path, letter
     assert "of mlp trained one by one" in watch.lines[0].replace(" are", "")
 
 
+def test_a_member_that_is_not_its_run_alone_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(population, "keyed", lambda key: contextlib.nullcontext())  # masks of dropout are then others
+    decision = seeds_in(tmp_path).decide(True)
+    assert decision is not None
+    assert decision.because.startswith("losses of [")
+    assert seeds_in(tmp_path, model="softmax").judge(True).together
+
+
 def test_a_refusal_in_the_middle_leads_back_to_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> None:
         raise UserError("out of memory at step 3", "a step that fits", "try fewer members")
@@ -216,7 +226,7 @@ def test_a_refusal_in_the_middle_leads_back_to_one_by_one(tmp_path: Path, monkey
 def test_left_to_itself_it_is_done_where_a_fifth_of_the_time_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: float, expected: bool
 ) -> None:
-    monkeypatch.setattr(module, "medians", lambda acts: {"alone": alone / 3, "together": 1.0})
+    monkeypatch.setattr(module, "medians", lambda acts: {"alone": alone, "together": 1.0})
     monkeypatch.setattr(module.Seeds, "run", lambda seeds, decision, progress: None)
     seeds, watch = seeds_in(tmp_path, budget={"steps": 1000}), Listening()
     assert bool(seeds.train("auto", Overall(watch, 1.0))) is expected
@@ -303,7 +313,9 @@ def test_under_way_and_not_wanted_any_more_is_trained_alone(tmp_path: Path) -> N
 
 
 def test_splits_of_their_own_are_trained_one_by_one(tmp_path: Path) -> None:
-    compare(DATA, ["softmax"], together=True, out=tmp_path / "c", **{**TERMS, "resplit": True, "seeds": 2})
+    terms, watch = {**TERMS, "resplit": True, "seeds": 2}, Listening()
+    compare(DATA, ["softmax"], together=True, out=tmp_path / "c", watch=watch, **terms)
+    assert "seeds on splits of their own are trained one by one" in watch.lines
     assert not (tmp_path / "c" / "together").exists()
 
 

@@ -223,6 +223,8 @@ class Comparison:
         names = ", ".join(learner.name for learner in self.learners)
         size = f"{wording.counted(len(self.learners), 'learner')} × {wording.counted(q.seeds, 'seed')}"
         self.watch.say(f"comparing {names}: {size}, {kind}{tuned}")
+        if q.resplit and self.together is True:
+            self.watch.say("seeds on splits of their own are trained one by one")
         to_do = sum(left.values())
         cost = f"{wording.counted(to_do, 'training')} to do, about {duration(seconds)}"
         self.watch.say(cost if to_do else "nothing left to train")
