@@ -39,8 +39,13 @@ class captioned(arrays):
         title: what messages call the data.
         digest: a hash of the inputs, where one is known already.
 
+    Attributes:
+        heard: classes of a second input, where rows have one of another class; None where they do not.
+
     Shapes: {name: (batch, …)}; a text is (batch, length) of whole numbers.
     """
+
+    heard: Any = None
 
     def __init__(
         self,
@@ -65,8 +70,6 @@ class captioned(arrays):
             if len(lines) != self.rows or name in self.inputs:
                 got = f"{len(lines)} texts '{name}' beside {self.rows} rows of {', '.join(self.inputs)}"
                 raise UserError(got, "a text a row, under a name of its own", "check the texts")
-        if self.strata is not None and groups is not None:
-            self.strata = None  # groups are drawn, not rows of each class
         self.groups, self.rates = groups, dict(rates or {})
         self.unit: Unit = unit
         self.vocabulary = vocabulary
