@@ -163,3 +163,12 @@ def test_a_class_without_examples_is_named(tmp_path: Path) -> None:
     source.given = {"train": np.arange(30), "valid": np.arange(30, 60), "test": np.arange(60, 90)}
     with pytest.raises(UserError, match="class 'cow' has no training example"):
         few_labels(source=source, labels=10)
+
+
+def test_labelled_examples_can_be_changed_in_their_own_way() -> None:
+    flat = stream(100, augment=[], labelled_augment=[{"name": "noise", "std": 0.3}])
+    batch = next(flat.batches("train", Clock(0)))
+    plain = flat.inner.gather(batch["index"])["input"]
+    assert 0.05 < (batch["input"] - plain).abs().mean() < 0.3
+    assert torch.equal(batch["unlabelled"]["input"], flat.inner.gather(batch["unlabelled"]["index"])["input"])
+    assert "labelled examples are changed by noise" in flat.said

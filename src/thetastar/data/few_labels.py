@@ -36,6 +36,7 @@ class few_labels(Wrapping):
         labels: how many training examples keep their label, at least one a class; below 1 a share of the training
             split.
         augment: changes that make a view; null is crop and noise for images, noise for vectors.
+        labelled_augment: changes of labelled examples; null is `augment`.
         strong: changes that make the second view of an unlabelled example from the example; null goes by `views`.
         views: what second views are where `strong` does not say: "alike" makes them by `augment` again, "weak_strong"
             by crop, RandAugment and cutout of images and four times the usual noise on vectors.
@@ -55,6 +56,7 @@ class few_labels(Wrapping):
         source: Source,
         labels: Count | Share = 100,
         augment: tuple[Augment, ...] | None = None,
+        labelled_augment: tuple[Augment, ...] | None = None,
         strong: tuple[Augment, ...] | None = None,
         views: Literal["alike", "weak_strong"] = "alike",
         batch_size: Count | None = None,
@@ -73,12 +75,16 @@ class few_labels(Wrapping):
             raise UserError(
                 f"few_labels on {source.name}, whose targets are no classes", "classes", "choose other data"
             )
+        self.labelled_augment = self.augment if labelled_augment is None else labelled_augment
         if strong is None and views == "weak_strong":
             strong = strong_augment(self.schema)
         self.strong = self.augment if strong is None else strong
         tried(inner, self.strong)
+        tried(inner, self.labelled_augment)
         if strong is not None:
             self.said.append(f"second views of unlabelled examples are made by {named(strong)}")
+        if labelled_augment is not None:
+            self.said.append(f"labelled examples are changed by {named(labelled_augment)}")
         self.asked, self.plain = labelled_batch, list(self.said)
         self._keep(target, labels, split_seed if label_seed is None else label_seed)
 
@@ -121,7 +127,7 @@ class few_labels(Wrapping):
             changes = {"input": self.augment, "view": self.strong}
             pair = {view: augmented(x, made, t.seed, view, t.epoch, number) for view, made in changes.items()}
             batch = self.inner.gather(self._labelled(t, number))
-            batch["input"] = augmented(batch["input"], self.augment, t.seed, "labelled", t.epoch, number)
+            batch["input"] = augmented(batch["input"], self.labelled_augment, t.seed, "labelled", t.epoch, number)
             yield {**batch, "unlabelled": {**pair, "index": unlabelled["index"]}}
 
     def _labelled(self, t: Clock, number: int) -> torch.Tensor:
