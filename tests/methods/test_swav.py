@@ -76,9 +76,7 @@ def assigned(scores: np.ndarray, epsilon: float, rounds: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("temperature", "epsilon", "crops", "queued"), [(0.1, 0.05, 0, False), (0.3, 0.2, 3, False), (0.1, 0.1, 2, True)]
 )
-def test_the_loss_swaps_assignments_between_views(
-    temperature: float, epsilon: float, crops: int, queued: bool
-) -> None:
+def test_the_loss_swaps_assignments_between_views(temperature: float, epsilon: float, crops: int, queued: bool) -> None:
     settings = {"temperature": temperature, "epsilon": epsilon, "queue": 64 if queued else 0}
     _, stream, program = assembled(recipe(method=settings, stream={"crops": crops, "crop_size": 8} if crops else {}))
     method, batch = method_of(program), next(stream.batches("train", Clock(0)))
@@ -217,3 +215,18 @@ def test_an_interrupted_run_ends_with_the_same_bits_with_queue_and_crops(tmp_pat
     assert run.latest() is not None
     resumed = equation.fit(broken, run=run).program.state_dict()
     assert all(torch.equal(value, resumed[name]) for name, value in straight.items())
+
+
+def test_members_of_a_population_with_their_own_temperature_are_those_trained_alone() -> None:
+    inner = {"name": "swav", "prototypes": 8, "hidden": 16, "outputs": 8, "queue": 64, "queue_from": 0.0}
+    given = recipe(steps=6, model={"name": "mlp", "widths": [8]}, stream={"crops": 2})
+    given = given.replace(algorithm={"name": "sgd", "lr": 0.05}, measures=["spread"])
+    many = {"name": "population", "inner": inner, "seeds": [0, 0], "execution": "stacked"}
+    many |= {"vary": {"method.temperature": [0.1, 0.3]}}
+    members: Any = equation.fit(given.replace(method=many)).program.method
+    together = members.members.state_dict()
+    for k, temperature in enumerate((0.1, 0.3)):
+        alone = equation.fit(given.replace(method={**inner, "temperature": temperature})).program.state_dict()
+        for name, value in alone.items():
+            if value.is_floating_point():
+                torch.testing.assert_close(together[name][k], value, rtol=1e-3, atol=1e-5)

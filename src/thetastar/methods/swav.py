@@ -13,6 +13,7 @@ from thetastar.functional.assignments import sinkhorn, swapped
 from thetastar.functional.collapse import spread
 from thetastar.functional.information import entropy
 from thetastar.functional.losses import full
+from thetastar.functional.nested import rows_of
 from thetastar.layers.crops import features_of_views, said_of, smallest
 from thetastar.layers.frozen import held
 from thetastar.layers.projection import projector
@@ -85,6 +86,10 @@ class swav(Representation):
 
     def rehearse(self, f: Model, loss: Loss, batch: Batch, t: Clock) -> None:
         self.said = said_of(f, batch, self.smallest)
+        together = rows_of(batch) + self.length
+        if self.count > together:
+            many = f"{self.count} prototypes for {together} examples at a time: each example gets more than one"
+            self.said.append(f"{many} (method.queue adds earlier examples)")
 
     def loss(self, f: Model, batch: Batch, t: Clock) -> tuple[Tensor, Aux]:
         h = features_of_views(f, self.views(batch), batch.get("local"), self.smallest)  # (batch, views, width)
