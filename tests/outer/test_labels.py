@@ -12,10 +12,12 @@ import pytest
 from thetastar.cli import main
 from thetastar.defaults import open_stream
 from thetastar.errors import UserError
-from thetastar.outer.labels import Found, compare_labels
+from thetastar.outer.labelled import Found, load
+from thetastar.outer.labels import compare_labels
 from thetastar.outer.statistics import holm
 from thetastar.recipe import Recipe
 from thetastar.run import Run
+from thetastar.watch import Watch
 
 BYOL = {"name": "byol", "hidden": 16, "outputs": 8}
 METHODS = ["supervised", {"name": "mean_teacher", "weight": 1.0}, BYOL]
@@ -98,6 +100,11 @@ def test_rows_are_means_over_seeds_and_verdicts_count_the_pairs_at_all_numbers(p
     pairs = [pair for verdict in found.verdicts for pair in verdict.pairs]
     assert len(pairs) == 12
     np.testing.assert_allclose([pair.p_holm for pair in pairs], holm(np.array([pair.p for pair in pairs])))
+    before = (place / "report.html").read_bytes()
+    (place / "report.html").unlink()
+    assert main(["report", str(place)]) == 0
+    assert (place / "report.html").read_bytes() == before
+    assert load(place) == found
     page = (place / "report.html").read_text(encoding="utf-8")
     for text in ("byol → fine-tune", "12 labels", "24 labels", "count all 12 pairs", "5 + 5", "the same pre-training"):
         assert text in page
@@ -125,6 +132,25 @@ def test_a_learner_that_fails_is_a_row_with_the_reason_and_the_others_go_on(tmp_
     reasons = [row.reason for row in found.verdicts[0].rows if row.state == "failed"]
     assert all(reasons)
     assert any("failed:" in line for line in found.sentences())
+
+
+class Interrupt(Watch):
+    """Ctrl-C once the first of two runs is through."""
+
+    def step(self, step: int, steps: int) -> None:
+        if 2 * step > steps:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_it_judges_what_is_finished_and_goes_on_to_the_same_values(tmp_path: Path) -> None:
+    cut = compared(tmp_path / "cut", [12], ["supervised"], watch=Interrupt())
+    (row,) = cut.verdicts[0].rows
+    assert (cut.partial, row.state, row.seeds) == (True, "unfinished", [0])
+    assert any("interrupted" in line for line in cut.sentences())
+    whole = compared(tmp_path / "cut", [12], ["supervised"])
+    straight = compared(tmp_path / "straight", [12], ["supervised"])
+    assert not whole.partial
+    assert whole.verdicts[0].rows[0].per_seed == straight.verdicts[0].rows[0].per_seed
 
 
 @pytest.mark.parametrize(
@@ -170,4 +196,6 @@ def test_the_command_prints_a_table_and_as_json_all_verdicts(
     assert main([*words, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert set(said["labels"]) == {"12", "16"}
+    assert main(["test", str(tmp_path / "out")]) == 2
+    assert "is a comparison; expected one run; name one" in capsys.readouterr().err
     assert Recipe.from_yaml(said["labels"]["12"]["rows"][0]["recipe"]).budget == {"steps": 3}

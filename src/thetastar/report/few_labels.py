@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thetastar.outer import wording
-from thetastar.outer.labels import Found
+from thetastar.outer.labelled import Found
 from thetastar.recipe import Recipe
 from thetastar.report import facts, page
 from thetastar.report.charts import Spec, apart, axis_of, fitted, responsive, told_apart, unit_of
@@ -115,7 +115,8 @@ def points(found: Found) -> list[dict[str, Any]]:
 def chart(found: Found, width: int) -> Spec:
     """A line a learner over a log axis, a bar for each interval, slightly apart so that none hides another."""
     values = points(found)
-    names = list(dict.fromkeys(value["name"] for value in values))
+    known = {value["name"] for value in values}
+    names = [name for name in map(wording.spoken, found.names) if name in known]
     counts, measure = found.counts, found.verdicts[-1].question.measure
     for value in values:  # 1.5% apart each
         value["x"] = value["at"] * 1.015 ** (names.index(value["name"]) - (len(names) - 1) / 2)

@@ -17,7 +17,7 @@ from thetastar.terminal.failures import INTERRUPTED, fail
 from thetastar.terminal.words import Choices, agree, split, with_answers
 
 if TYPE_CHECKING:
-    from thetastar.outer.labels import Found
+    from thetastar.outer.labelled import Found
     from thetastar.terminal.comparing import Terms
 
 NO_VERDICT = 1

@@ -14,7 +14,7 @@ from thetastar.terminal.console import print_json, show
 
 def report(places: Sequence[Path], out: Path | None, as_json: bool) -> None:
     """Write the page and say what is on it."""
-    compared = [place for place in places if (place / "compare.json").is_file()]
+    compared = [place for place in places for file in ("compare.json", "labels.json") if (place / file).is_file()]
     if not compared:
         of_runs(places, out, as_json)
         return
@@ -22,12 +22,25 @@ def report(places: Sequence[Path], out: Path | None, as_json: bool) -> None:
         raise UserError(
             f"{compared[0]} is a comparison, and there are {len(places)} folders", "one comparison, or runs", "name one"
         )
+    if (places[0] / "labels.json").is_file():
+        of_labels(places[0], out, as_json)
+        return
     from thetastar.outer.folder import load_verdict
 
     verdict = load_verdict(places[0])
     page = out or places[0] / "report.html"
     write(page, verdict.to_html)
     tell(verdict, page, as_json)
+
+
+def of_labels(place: Path, out: Path | None, as_json: bool) -> None:
+    from thetastar.outer.labelled import load
+    from thetastar.report import few_labels
+    from thetastar.terminal import labelling
+
+    found, page = load(place), out or place / "report.html"
+    write(page, lambda path: few_labels.write(found, path))
+    labelling.tell(found, page, as_json)
 
 
 def of_runs(places: Sequence[Path], out: Path | None, as_json: bool) -> None:

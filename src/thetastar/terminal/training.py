@@ -181,8 +181,8 @@ def single(place: Path) -> Path:
     """The folder of one run; several seeds are several runs."""
     if place.is_dir() and not (place / "provenance.json").exists() and (runs := sorted(place.glob("seed-*"))):
         raise UserError(f"{place} holds {len(runs)} runs, one a seed", "one run", f"name one, for example {runs[0]}")
-    if (place / "compare.json").is_file():
-        inside = next(iter(sorted(place.glob("runs/*/seed-*"))), place / "runs")
+    if any((place / file).is_file() for file in ("compare.json", "labels.json")):
+        inside = next(iter(sorted(place.glob("runs/**/seed-*"))), place / "runs")
         raise UserError(f"{place} is a comparison", "one run", f"name one, for example {inside}")
     if (place / "stages.yaml").is_file():
         stages = sorted(run.parent for run in place.glob("*/provenance.json"))
