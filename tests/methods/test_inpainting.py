@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tests.methods.pretexts import arrays, assembled, loss_of, probed, recipe
+from tests.methods.pretexts import CNN, arrays, assembled, loss_of, probed, recipe
 
+import thetastar
 from thetastar import equation
 from thetastar.functional.keys import seeded
 from thetastar.methods.inpainting import inpainting
 from thetastar.protocols import Clock
+from thetastar.report.pictures import made as made_by
+from thetastar.report.runs import render
 
 pytestmark = pytest.mark.shows("L2")
 SMALL = {"name": "inpainting", "hidden": 16}
@@ -77,6 +81,16 @@ def test_pictures_keep_what_was_not_cut_out() -> None:
     assert (shown["cut out"][block] - method.mean).abs().max() < 1e-6
 
 
+def test_the_page_of_a_run_shows_them(tmp_path: Path) -> None:
+    run = thetastar.fit("digits", CNN, SMALL, steps=2, out=tmp_path / "run").run
+    assert run is not None
+    found = made_by(run.path, "valid")
+    assert list(found) == ["original", "cut out", "inpainted"]
+    assert all(x.shape == (12, 1, 8, 8) and x.min() >= 0 and x.max() <= 1 for x in found.values())
+    page = render([run.path])
+    assert all(f"pictures in a row, {name}" in page for name in found)
+
+
 def test_with_features_that_keep_their_places_it_paints_on_what_lies_around() -> None:
     """Each image has a colour of its own, which the mean of all does not tell."""
     random = np.random.default_rng(0)
@@ -89,7 +103,7 @@ def test_with_features_that_keep_their_places_it_paints_on_what_lies_around() ->
 
 
 def test_a_linear_probe_reads_more_from_its_features_than_from_random_ones() -> None:
-    runs = [probed(recipe(SMALL, steps=300, seed=seed)) for seed in range(3)]
+    runs = [probed(recipe(SMALL, steps=250, seed=seed)) for seed in range(3)]
     assert all(after > before for before, after, _, _ in runs), [run[:2] for run in runs]
     assert np.mean([after - before for before, after, _, _ in runs]) > 0.02
     _, _, program, stream = runs[0]

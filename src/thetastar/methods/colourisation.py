@@ -32,7 +32,7 @@ class colourisation(Pretext):
     the mean of the bins under p^{1/T}. f sees grey images of the same lightness L*, three equal channels.
 
     "chroma_error" in the trace is the mean distance of that mean from the chroma over the mean chroma itself: 1 for who
-    answers grey.
+    answers grey, and more for who is vivid and wrong.
 
     Args:
         step: side of a bin, in units of a*b*; 10 gives Q = 262 that sRGB can show.
