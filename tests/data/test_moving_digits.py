@@ -130,7 +130,7 @@ def test_what_leaves_no_room_or_has_colours_is_refused() -> None:
 
 def fitted(seed: int, task: str, model: Any, measure: str, steps: int, **changes: Any) -> tuple[float, Any]:
     recipe = Recipe(
-        data={"name": "moving_digits", "task": task, "rows": 1500, "seed": seed, **changes},
+        data={"name": "moving_digits", "task": task, "rows": 1000, "seed": seed, **changes},
         model=model,
         algorithm={"name": "adamw", "lr": 4e-3},
         measures=[measure],
@@ -152,7 +152,7 @@ def of(stream: Any, split: str) -> tuple[Array, Array]:
 def test_order_is_told_where_pixels_and_the_sum_of_differences_tell_little(seed: int) -> None:
     model = {"name": "cnn", "channels": [16, 32], "hidden": 64}
     accuracy, stream = fitted(seed, "order", model, "accuracy", 150)
-    linear, _ = fitted(seed, "order", "softmax", "accuracy", 150)
+    linear, _ = fitted(seed, "order", "softmax", "accuracy", 100)
     (x, y), (seen, truth) = of(stream, "train"), of(stream, "valid")
     change, found = (np.square(np.diff(clip, axis=1)).sum((1, 2, 3)) for clip in (x, seen))
     threshold = max(change, key=lambda value: ((change < value) == y).mean())

@@ -24,7 +24,7 @@ from thetastar.protocols import Clock, Field, Schema
 from thetastar.recipe import Recipe
 
 MODELS: dict[str, dict[str, Any]] = {
-    "pixelcnn": {"depth": 2, "first": 3},
+    "pixelcnn": {"depth": 1, "first": 3},
     "image_gpt": {"depth": 1, "heads": 2},
     "row_lstm": {"depth": 1},
     "diagonal_lstm": {"depth": 1},
@@ -45,12 +45,13 @@ def build(name: str, schema: Schema, **changes: Any) -> tuple[Any, Any]:
 def tiny(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     """A model that was trained on the tiny set until it has nothing more to learn."""
     f, method = build(request.param, Schema(Field("image", (1, 2, 2), mean=(0.5,), std=(0.5,))), levels=2, width=16)
+    steps, rate = (350, 0.01) if request.param == "image_gpt" else (200, 0.02)
     parameters = [p for p in (*f.parameters(), *method.parameters()) if p.requires_grad]
-    optimiser = torch.optim.Adam(parameters, 0.01)
+    optimiser = torch.optim.Adam(parameters, rate)
     batch = {"input": IMAGES.repeat_interleave(COUNTS, 0)}
-    for step in range(350):
+    for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = 0.01 * (1 - step / 350)
+            group["lr"] = rate * (1 - step / steps)
         optimiser.zero_grad()
         method.loss(f, batch, Clock(0))[0].backward()
         optimiser.step()
@@ -144,12 +145,12 @@ def test_even_odds_among_256_levels_cost_eight_bits_under_one_name() -> None:
 # --- behaviour --------------------------------------------------------------------------------------------------------
 
 
-def recipe(model: Mapping[str, Any], seed: int, steps: int = 120) -> Recipe:
+def recipe(model: Mapping[str, Any], seed: int, steps: int = 100) -> Recipe:
     return Recipe(
-        data={"name": "digits", "batch_size": 32},
+        data={"name": "digits", "batch_size": 16},
         model={"levels": 4, **model},
         method="autoregressive",
-        algorithm={"name": "adamw", "lr": 1e-2, "weight_decay": 0.0, "schedule": "cosine"},
+        algorithm={"name": "adamw", "lr": 2e-2, "weight_decay": 0.0, "schedule": "cosine"},
         measures=["bits_per_dim"],
         budget={"steps": steps},
         engine={"evaluations": 0, "precision": "float32"},
@@ -169,17 +170,18 @@ def pixel_by_pixel(stream: Any) -> float:
 @pytest.mark.parametrize(
     "model",
     [
-        {"name": "pixelcnn", "width": 16, "depth": 3, "first": 5},
+        {"name": "pixelcnn", "width": 12, "depth": 2, "first": 5},
         {"name": "image_gpt", "width": 32, "depth": 1},
         {"name": "row_lstm", "width": 16, "depth": 1},
-        {"name": "diagonal_lstm", "width": 16, "depth": 1},
+        {"name": "diagonal_lstm", "width": 12, "depth": 1},
     ],
     ids=lambda model: model["name"],
 )
 def test_on_digits_it_beats_pixels_one_by_one(model: dict[str, Any]) -> None:
-    runs = [equation.fit(recipe(model, seed)) for seed in range(2)]
+    steps = 140 if model["name"] == "image_gpt" else 70  # it must find out first what is beside what
+    runs = [equation.fit(recipe(model, seed, steps)) for seed in range(2)]
     pairs = [(run.values["bits_per_dim"], pixel_by_pixel(run.stream)) for run in runs]
-    assert all(own < 0.95 * baseline for own, baseline in pairs), pairs
+    assert all(own < 0.93 * baseline for own, baseline in pairs), pairs
 
 
 @pytest.mark.shows("L5")
@@ -187,7 +189,7 @@ def test_told_the_class_it_needs_fewer_bits_and_samples_of_it() -> None:
     model = {"name": "pixelcnn", "width": 16, "depth": 3, "first": 5}
     plain, told = (equation.fit(recipe({**model, "conditional": how}, 0)) for how in (False, True))
     assert told.values["bits_per_dim"] < plain.values["bits_per_dim"]
-    judge = star.fit("digits", {"name": "mlp", "widths": [64]}, steps=300)
+    judge = star.fit("digits", {"name": "mlp", "widths": [64]}, steps=150)
     classes = torch.arange(10).repeat_interleave(8)
     with seeded("samples"):
         batch = {"input": torch.zeros(80, 1, 8, 8), "target": classes}

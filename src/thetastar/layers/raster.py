@@ -16,7 +16,10 @@ from thetastar.layers.ends import Standardise, head, only_image
 from thetastar.protocols import Model, Schema
 
 Levels = Annotated[int, Ge(2), Le(256)]
-TOY = {"data": {"name": "bars", "batch_size": 16}, "method": "autoregressive"}  # what the models' examples train on
+TOY = {
+    "data": {"name": "bars", "rows": 80, "batch_size": 16},
+    "method": "autoregressive",
+}  # what the models' examples train on
 
 
 class Raster(Model):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from thetastar.errors import UserError
 from thetastar.functional.means import RunningMean
+from thetastar.layers.raster import TOY
 from thetastar.protocols import Batch, Measure
 
 __all__ = ["bits_per_dim"]
@@ -39,7 +40,7 @@ class bits_per_dim(Measure):
     @classmethod
     def example(cls) -> dict[str, Any]:
         model = {"name": "pixelcnn", "levels": 4, "width": 8, "depth": 2, "first": 3}
-        return {"data": "bars", "model": model, "method": "autoregressive", "measures": ["bits_per_dim"]}
+        return {**TOY, "model": model, "measures": ["bits_per_dim"]}
 
     def update(self, out: Mapping[str, Tensor], batch: Batch) -> Tensor:
         if "log_likelihood" not in out:

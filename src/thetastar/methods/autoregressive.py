@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from thetastar.errors import UserError
 from thetastar.functional.losses import cross_entropy, full
 from thetastar.functional.raster import intensities
-from thetastar.layers.raster import Raster
+from thetastar.layers.raster import TOY, Raster
 from thetastar.protocols import Aux, Batch, Clock, Model, Objective, Schema
 
 __all__ = ["autoregressive"]
@@ -42,7 +42,7 @@ class autoregressive(Objective):
     @classmethod
     def example(cls) -> dict[str, Any]:
         model = {"name": "pixelcnn", "levels": 4, "width": 8, "depth": 2, "first": 3}
-        return {"data": {"name": "bars", "batch_size": 16}, "model": model, "method": "autoregressive"}
+        return {**TOY, "model": model}
 
     def attach(self, f: Model, schema: Schema) -> None:
         if not isinstance(f, Raster):

@@ -56,7 +56,7 @@ def made(path: Path, split: Split) -> dict[str, Tensor]:
     with torch.no_grad(), seeded(star.recipe.seed, "pictures"):
         out = star.program.method.predict(star.program.f, stream.sample(split, COUNT), ASKED, star.clock)
     found = {name: x.detach().float().cpu().clamp(0, 1) for name, x in out.items() if pictorial(x)}
-    return {f"images of {split}": batch["input"], **found} if "samples" in found else found
+    return {f"images of {split}": batch["input"].cpu(), **found} if "samples" in found else found
 
 
 def pictorial(x: Tensor) -> bool:
