@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import torch
 
 from thetastar import compare, equation
+from thetastar.algorithms.descent import Descent
+from thetastar.algorithms.sgd import sgd
 from thetastar.defaults import completed, open_stream
 from thetastar.errors import UserError
 from thetastar.functional.stacking import COUNTER
@@ -21,6 +24,7 @@ from thetastar.outer.folder import Slot, load_verdict
 from thetastar.outer.progress import Overall
 from thetastar.outer.together import Decision, Seeds, recorded, span
 from thetastar.outer.trial import train_trial
+from thetastar.protocols import Aux
 from thetastar.recipe import Recipe
 from thetastar.run import Run
 from thetastar.star import load
@@ -211,9 +215,22 @@ def test_a_member_that_is_not_its_run_alone_is_found(tmp_path: Path, monkeypatch
     assert seeds_in(tmp_path, model="softmax").judge(True).together
 
 
-def test_a_refusal_in_the_middle_leads_back_to_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_that_knows_nothing_of_members_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def update(self: sgd, move: Any, loss: Any, window: Any, state: Any, t: Any) -> Aux:
+        return dataclasses.replace(Descent.update(self, move, loss, window, state, t), allowed=None)
+
+    monkeypatch.setattr(sgd, "update", update)
+    decision = seeds_in(tmp_path).judge(True)
+    assert not decision.together
+    assert "sgd on a population" in decision.because
+
+
+@pytest.mark.parametrize("kind", [UserError, RuntimeError])
+def test_a_refusal_in_the_middle_leads_back_to_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
     def fails(*_: Any) -> None:
-        raise UserError("out of memory at step 3", "a step that fits", "try fewer members")
+        raise kind(*["out of memory at step 3", "a step that fits", "try fewer"][: 3 if kind is UserError else 1])
 
     monkeypatch.setattr(module.Abreast, "settle", fails)
     seeds, watch = seeds_in(tmp_path), Listening()

@@ -12,6 +12,7 @@ from thetastar import equation, resume
 from thetastar.data.resident import resident
 from thetastar.data.seeded import Seeded
 from thetastar.data.wrapping import Wrapping
+from thetastar.errors import UserError
 from thetastar.evaluation import Values, evaluate
 from thetastar.functional.stacking import COUNTER
 from thetastar.outcome import Outcome
@@ -140,8 +141,9 @@ class Own(Trace):
 
     def add(self, step: int, move: str, aux: Aux) -> None:
         super().add(step, move, aux)
-        assert aux.each is not None
-        assert aux.allowed is not None
+        if aux.each is None or aux.allowed is None:
+            name = type(self.training.algorithm).__name__
+            raise UserError(f"{name} on a population", "a rule that steps members one by one", "choose sgd or adamw")
         self.each.append(aux.each)
         self.taken.append(aux.allowed)
 

@@ -44,6 +44,9 @@ STEPS = 1000  # of a training: with fewer, finding out takes a twentieth of what
 SLOW = 0.05  # seconds a step: from here on arithmetic fills it, and nothing around it is left to share
 FIRST = 3  # steps that are looked at
 ENDLESS = 1_000_000
+# how a population refuses, torch says that nets cannot be stacked, and a component of the user's that it did not see
+# members coming; a learner that is at fault itself says so again when it is trained alone
+REFUSALS = (UserError, RuntimeError, TypeError, ValueError, AttributeError, LookupError)
 ROUNDING = {"float32": 1e-3, "tf32": 0.03, "bf16": 0.1}  # how far losses of the first steps may differ by it
 
 
@@ -99,8 +102,8 @@ class Seeds:
             progress.watch.say(f"{span(decision.seeds)} of {self.name} are trained together: {decision.because}")
             try:
                 self.run(decision, progress)
-            except UserError as error:
-                decision = dataclasses.replace(decision, together=False, because=str(error))
+            except REFUSALS as error:
+                decision = dataclasses.replace(decision, together=False, because=first_line(error))
                 record(self.place, decision)
             shutil.rmtree(self.place, ignore_errors=True)
         if not decision.together and (how is True or decision.gain):
@@ -132,8 +135,8 @@ class Seeds:
                 lone.begin()
                 reason = differs(lone) or (self.useless(lone) if how == "auto" else "") or draws(lone)
             return self.no(reason) if reason else self.timed(lone, how)
-        except (UserError, RuntimeError, TypeError, ValueError) as error:  # how torch says that nets cannot be stacked
-            return self.no(str(error).strip().split("\n")[0])
+        except REFUSALS as error:
+            return self.no(first_line(error))
 
     def no(self, reason: str) -> Decision:
         return Decision(False, list(range(self.count)), reason)
@@ -300,6 +303,10 @@ def together_of(place: Path, seeds: Sequence[int]) -> str | None:
     if decision is None or not decision.together or not set(decision.seeds) & set(seeds):
         return None
     return f"{span(decision.seeds)} together, {decision.because}"
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def span(seeds: Sequence[int]) -> str:
