@@ -132,6 +132,7 @@ def test_a_learner_that_fails_is_a_row_with_the_reason_and_the_others_go_on(tmp_
     reasons = [row.reason for row in found.verdicts[0].rows if row.state == "failed"]
     assert all(reasons)
     assert any("failed:" in line for line in found.sentences())
+    assert any("One seed" in line for line in found.sentences())
 
 
 class Interrupt(Watch):

@@ -62,6 +62,8 @@ class Found:
             lines += [f"{wording.capital(wording.spoken(row.name))} failed: {row.reason}." for row in failed]
         if self.partial:
             lines.append("Partial: it was interrupted, and the same command continues.")
+        if self.verdicts[0].question.seeds == 1:
+            lines.append("One seed: this speaks of these trained stars, not of the methods behind them.")
         pairs = sum(len(verdict.pairs) for verdict in self.verdicts)
         if pairs > 1:
             lines.append(f"Verdicts count all {pairs} pairs at all numbers of labels (Holm).")

@@ -22,6 +22,7 @@ from thetastar.defaults import completed
 from thetastar.errors import UserError
 from thetastar.functional.jsonable import strict
 from thetastar.hardware import provenance
+from thetastar.outer import wording
 from thetastar.outer.compare import NO_ROOM, ask, describe
 from thetastar.outer.entrants import Entrant, Plan, plan
 from thetastar.outer.folder import Folder, Slot, read, slug
@@ -122,7 +123,8 @@ class Contest:
         for line in made.streams[made.entrants[0].method].plain:
             self.watch.say(line)
         names = ", ".join(entrant.name for entrant in made.entrants)
-        self.watch.say(f"comparing {names} with {', '.join(f'{n:,}' for n in made.counts)} labels × {made.seeds} seeds")
+        counts = wording.listed([f"{count:,}" for count in made.counts])
+        self.watch.say(f"comparing {names} with {counts} labels × {wording.counted(made.seeds, 'seed')}")
         for line in terms_of(made):
             self.watch.say(line)
         before = len({entrant.method for entrant in made.entrants if entrant.before})
