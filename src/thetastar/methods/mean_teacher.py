@@ -26,7 +26,7 @@ class mean_teacher(SemiSupervised):
     plain average at first. w rises over the first `ramp` of the run as e^{−5(1 − s)²}. The teacher is what predicts.
 
     Args:
-        momentum: largest m, in [0, 1).
+        momentum: largest m, in [0, 1). The teacher is about 1/(1 − m) steps behind: let them be few in the run.
         weight: w at last, ≥ 0.
         ramp: share of the run over which the weight of the unlabelled part rises, in [0, 1].
 
