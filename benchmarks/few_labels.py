@@ -76,8 +76,8 @@ SMALL = {"name": "cnn", "channels": [16, 32], "hidden": 64}
 NARROW = {"name": "resnet9", "width": 8}
 JOBS = {
     "mnist": Job("MNIST, 100 labels", "mnist", 5_000, 100, SMALL, 1_200, [CROP]),
-    "cifar10_250": Job("CIFAR-10 (JPEG), 250 labels", "cifar10-jpeg", 10_000, 250, NARROW, 2_000, [FLIP, CROP]),
-    "cifar10_1000": Job("CIFAR-10 (JPEG), 1,000 labels", "cifar10-jpeg", 10_000, 1_000, NARROW, 2_000, [FLIP, CROP]),
+    "cifar10_250": Job("CIFAR-10 (JPEG), 250 labels", "cifar10-jpeg", 10_000, 250, NARROW, 1_500, [FLIP, CROP]),
+    "cifar10_1000": Job("CIFAR-10 (JPEG), 1,000 labels", "cifar10-jpeg", 10_000, 1_000, NARROW, 1_500, [FLIP, CROP]),
 }
 
 

@@ -27,7 +27,7 @@ class temporal_ensembling(SemiSupervised):
     Args:
         momentum: α, in [0, 1).
         weight: w at last, ≥ 0. The paper's 100 divides the square by the classes: of ten of them it is 10 here. In a
-            run of a dozen epochs what was said an epoch ago is old and holds f back: less, and a longer ramp, do better.
+            run of a dozen epochs what was said an epoch ago is old and holds f back: take less, and a longer ramp.
         ramp: share of the run over which the weight of the unlabelled part rises, in [0, 1].
 
     Shapes: inputs (batch, …), unlabelled (unlabelled, …) → logits (batch, classes); the memory is (rows, classes).
