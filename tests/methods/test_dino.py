@@ -203,6 +203,12 @@ def test_without_sharpening_all_entries_become_equal() -> None:
     assert gauge["spread"] < 0.35
 
 
+@pytest.mark.parametrize(("norm", "warned"), [(None, True), ("batch", False), ("layer", False)])
+def test_nets_that_normalise_nothing_are_warned_of(norm: str | None, warned: bool) -> None:
+    method = equation.fit(recipe(model={**TINY, "norm": norm})).program.method
+    assert any("normalises nothing" in line for line in method.said) is warned
+
+
 class Interrupt(Watch):
     def step(self, step: int, steps: int) -> None:
         if step == 9:
