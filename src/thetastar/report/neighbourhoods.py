@@ -20,7 +20,18 @@ from thetastar.star import load
 
 SIDE, LEARNERS = 300, 2  # pixels; learners that are drawn
 COLOURED = 10  # classes; the others are grey
-COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#111111")
+COLOURS = (
+    "#1f77b4",
+    "#ff7f0e",
+    "#2ca02c",
+    "#d62728",
+    "#9467bd",
+    "#8c564b",
+    "#e377c2",
+    "#17becf",
+    "#bcbd22",
+    "var(--ink)",
+)
 
 
 def neighbourhoods(runs: Mapping[str, Path], split: Split) -> Section | None:
