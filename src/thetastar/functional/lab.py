@@ -16,10 +16,12 @@ KNEE = 6 / 29  # of the cube root, below which L*a*b* is linear
 FINEST = 128  # values a channel that are tried for the gamut
 
 
-def matrix(like: Tensor) -> Tensor:
-    """Linear sRGB to XYZ over that of white: so greys have no chroma."""
+@cache
+def matrices(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Linear sRGB to XYZ over that of white, so that greys have no chroma; and its inverse."""
     made = torch.tensor(TO_XYZ, dtype=torch.float64)
-    return (made / made.sum(1, keepdim=True)).to(like)
+    made = made / made.sum(1, keepdim=True)
+    return made.to(device, dtype), torch.linalg.inv(made).to(device, dtype)
 
 
 def mixed(weights: Tensor, x: Tensor) -> Tensor:
@@ -35,7 +37,7 @@ def lab(x: Tensor) -> Tensor:
     Source: CIE 1976; ISO/CIE 11664-4.
     """
     linear = torch.where(x > 0.04045, ((x + 0.055) / 1.055).clamp_min(0) ** 2.4, x / 12.92)
-    xyz = mixed(matrix(x), linear)
+    xyz = mixed(matrices(x.dtype, x.device)[0], linear)
     root = torch.where(xyz > KNEE**3, xyz.clamp_min(KNEE**3) ** (1 / 3), xyz / (3 * KNEE**2) + 4 / 29)
     x_, y, z = root.unbind(-3)
     return torch.stack([116 * y - 16, 500 * (x_ - y), 200 * (y - z)], -3)
@@ -50,7 +52,7 @@ def srgb(x: Tensor) -> Tensor:
     y = (lightness + 16) / 116
     root = torch.stack([y + a / 500, y, y - b / 200], -3)
     xyz = torch.where(root > KNEE, root**3, 3 * KNEE**2 * (root - 4 / 29))
-    linear = mixed(torch.linalg.inv(matrix(x.double())).to(x), xyz).clamp(0, 1)
+    linear = mixed(matrices(x.dtype, x.device)[1], xyz).clamp(0, 1)
     return torch.where(linear > 0.0031308, 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
 
 

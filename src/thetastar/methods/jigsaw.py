@@ -47,6 +47,7 @@ class jigsaw(Pretext):
     mean: Tensor
     std: Tensor
     orders: Tensor
+    margin: Tensor  # before the cells, down and across
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class jigsaw(Pretext):
         mean, std = moments(field)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+        self.register_buffer("margin", (torch.tensor(self.size) - self.grid * self.cell) // 2, persistent=False)
         self.register_buffer("orders", distant(tiles, self.permutations), persistent=False)
         width = features_of(f, schema, "jigsaw")
         self.answer = projector(tiles * width, self.hidden, self.permutations, norm=False)
@@ -100,8 +102,7 @@ class jigsaw(Pretext):
         order = self.orders[which]  # (batch, tiles): the cell that the tile at each place comes from
         cells = torch.stack([order // self.grid, order % self.grid], -1) * self.cell
         free = torch.randint(self.cell - self.side + 1, cells.shape, device=x.device)
-        middle = (torch.tensor(self.size, device=x.device) - self.grid * self.cell) // 2
-        return cut(x, cells + free + middle, self.side), which
+        return cut(x, cells + free + self.margin, self.side), which
 
     def levelled(self, tiles: Tensor) -> Tensor:
         """Every channel of a tile with the mean and the deviation of the train split.

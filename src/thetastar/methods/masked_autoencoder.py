@@ -105,8 +105,8 @@ class masked_autoencoder(Pretext):
 
     def drawn(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Which patches are kept (batch, visible), and which masked, as 0 and 1 (batch, patches)."""
-        kept = torch.rand(len(x), self.count, device=x.device).argsort(1)[:, : self.visible]
-        return kept, torch.ones(len(x), self.count, device=x.device).scatter_(1, kept, 0.0)
+        order = torch.rand(len(x), self.count, device=x.device).argsort(1)
+        return order[:, : self.visible], (order.argsort(1) >= self.visible).float()
 
     def decoded(self, f: Model, x: Tensor, kept: Tensor) -> Tensor:
         """x̂ of every patch, the visible ones too: (batch, patches, entries)."""

@@ -42,6 +42,9 @@ class relative_position(Pretext):
     Source: Doersch, Gupta and Efros 2015, Unsupervised visual representation learning by context prediction.
     """
 
+    around: Tensor
+    room: Tensor  # places for the first patch, down and across
+
     def __init__(
         self, *, patch: Count | None = None, gap: Whole | None = None, jitter: Whole | None = None, hidden: Count = 512
     ) -> None:
@@ -57,6 +60,8 @@ class relative_position(Pretext):
             raise UserError(got, "larger images, or smaller patches and gaps", "set method.patch and method.gap")
         self.side, (self.between, self.moved) = patch, self.distances(patch)
         self.said = [f"patches of {patch}×{patch}, {self.between} apart, moved by up to {self.moved}"]
+        self.register_buffer("around", torch.tensor(AROUND), persistent=False)
+        self.register_buffer("room", torch.tensor(self.size) - self.extent(patch) + 1, persistent=False)
         width = features_of(f, schema, "relative_position")
         self.answer = projector(2 * width, self.hidden, len(AROUND), norm=False)
 
@@ -84,10 +89,9 @@ class relative_position(Pretext):
         Shapes: (batch, channels, height, width) → (batch, 2, channels, side, side), (batch,).
         """
         which = torch.randint(len(AROUND), (len(x),), device=x.device)
-        step = torch.tensor(AROUND, device=x.device)[which] * (self.side + self.between)
+        step = self.around[which] * (self.side + self.between)
         jitter = torch.randint(-self.moved, self.moved + 1, (len(x), 2), device=x.device)
-        room = torch.tensor(self.size, device=x.device) - self.extent(self.side) + 1
-        first = self.side + self.between + self.moved + (torch.rand(len(x), 2, device=x.device) * room).long()
+        first = self.side + self.between + self.moved + (torch.rand(len(x), 2, device=x.device) * self.room).long()
         return cut(x, torch.stack([first, first + step + jitter], 1), self.side), which
 
 
