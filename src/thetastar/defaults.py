@@ -67,9 +67,10 @@ def open_for(recipe: Recipe) -> Stream:
 
 
 def _companions(folder: str, value: Any) -> Mapping[str, Any]:
-    """What a component names to be used beside it; nothing where no component is named."""
+    """What a component names to be used beside it, over what a method inside it names."""
     name = value if isinstance(value, str) else value.get("name") if isinstance(value, Mapping) else None
-    return getattr(registry.load(folder, name), "companions", {}) if name else {}
+    inside = _companions(folder, value["inner"]) if isinstance(value, Mapping) and "inner" in value else {}
+    return {**inside, **(getattr(registry.load(folder, name), "companions", {}) if name else {})}
 
 
 def with_target(data: Any, target: str | None) -> Any:
