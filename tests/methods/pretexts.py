@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from tests.methods.probing import Change, assembled, probe
 
 from thetastar import equation
-from thetastar.defaults import completed, open_for
 from thetastar.functional.keys import seeded
 from thetastar.protocols import Aux, Clock, Program
 from thetastar.recipe import Recipe
 
-Change = Callable[[torch.Tensor], torch.Tensor]
 CNN = {"name": "cnn", "channels": [8, 16], "hidden": 64}
 
 
@@ -35,30 +30,10 @@ def recipe(
     )
 
 
-def assembled(given: Recipe) -> tuple[Recipe, Any, Program]:
-    stream = open_for(given)
-    whole = completed(given, stream)
-    return whole, stream, equation.assemble(whole, stream.schema)
-
-
 def loss_of(program: Program, batch: Any, seed: int = 0) -> tuple[torch.Tensor, Aux]:
     """The loss of a batch; what it draws is a function of the seed."""
     with seeded(seed, "loss"):
         return program("loss", batch, Clock(0))
-
-
-def probe(program: Program, stream: Any, rows: int, change: Change | None = None) -> float:
-    """Test accuracy of logistic regression on frozen, standardised features of some, perhaps changed, examples."""
-    program.eval()
-    parts = []
-    for split, count in (("train", rows), ("test", 500)):
-        batch = stream.sample(split, count)
-        batch["input"] = change(batch["input"]) if change else batch["input"]
-        with torch.no_grad():
-            features = program.method.predict(program.f, batch, frozenset({"features"}), Clock(0))["features"]
-        parts += [features.numpy(), batch["target"].numpy()]
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    return float(classifier.fit(*parts[:2]).score(*parts[2:]))
 
 
 def probed(given: Recipe, rows: int = 300, change: Change | None = None) -> tuple[float, float, Program, Any]:

@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from tests.methods.probing import assembled, probe
 from torch import Tensor, nn
 
 from thetastar import equation
-from thetastar.defaults import completed, open_stream
 from thetastar.functional.collapse import spread
 from thetastar.layers.frozen import scratch
-from thetastar.protocols import Clock, Program
+from thetastar.protocols import Clock
 from thetastar.recipe import Recipe
 
 CNN = {"name": "cnn", "channels": [8, 16], "hidden": 64}
@@ -35,12 +32,6 @@ def recipe(method: Any, data: str = "bars", steps: int = 1, seed: int = 0, model
         engine={"evaluations": 0, **engine},
         seed=seed,
     )
-
-
-def assembled(given: Recipe) -> tuple[Recipe, Any, Program]:
-    stream = open_stream(given.data)
-    whole = completed(given, stream)
-    return whole, stream, equation.assemble(whole, stream.schema)
 
 
 def first_batch(stream: Any) -> Any:
@@ -88,19 +79,6 @@ def pure_and_reached(given: Recipe) -> None:
     reached = {name for name, p in program.named_parameters() if p.grad is not None}
     assert reached == set(move.parameters)
     assert not any(".head." in name for name in reached)
-
-
-def probe(program: Program, stream: Any) -> float:
-    """Test accuracy of logistic regression on frozen, standardised features of 300 training examples."""
-    program.eval()
-    parts = []
-    for split, rows in (("train", 300), ("test", 359)):
-        batch = stream.sample(split, rows)
-        with torch.no_grad():
-            features = program.method.predict(program.f, batch, frozenset({"features"}), Clock(0))["features"]
-        parts += [features.numpy(), batch["target"].numpy()]
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    return float(classifier.fit(*parts[:2]).score(*parts[2:]))
 
 
 def gains(method: Any, steps: int, seeds: int = 3) -> list[float]:

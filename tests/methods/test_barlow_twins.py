@@ -5,17 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.methods.representations import (
-    CNN,
-    assembled,
-    by_hand,
-    encoded,
-    first_batch,
-    gains,
-    projected,
-    pure_and_reached,
-    recipe,
-)
+from tests.methods.probing import assembled
+from tests.methods.representations import CNN, by_hand, encoded, first_batch, gains, projected, pure_and_reached, recipe
 
 from thetastar import equation
 from thetastar.errors import UserError

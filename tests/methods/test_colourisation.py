@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from tests.methods.pretexts import arrays, assembled, loss_of, probed, recipe
+from tests.methods.pretexts import arrays, loss_of, probed, recipe
+from tests.methods.probing import assembled
 from torch import Tensor
 
 from thetastar.errors import UserError

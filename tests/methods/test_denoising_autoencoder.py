@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.methods.pretexts import arrays, assembled, probed, recipe
+from tests.methods.pretexts import arrays, probed, recipe
+from tests.methods.probing import assembled
 
 from thetastar import equation
 from thetastar.functional.keys import seeded

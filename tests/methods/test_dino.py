@@ -10,13 +10,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import erf
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from tests.methods.probing import assembled, probe
 from torch import nn
 
 from thetastar import equation
-from thetastar.defaults import completed, open_stream
 from thetastar.layers.frozen import scratch
 from thetastar.methods.dino import dino
 from thetastar.protocols import Clock, Program
@@ -42,12 +39,6 @@ def recipe(data: str = "bars", steps: int = 1, seed: int = 0, model: Any = TINY,
         engine={"evaluations": 0, **more},
         seed=seed,
     )
-
-
-def assembled(given: Recipe) -> tuple[Recipe, Any, Program]:
-    stream = open_stream(given.data)
-    whole = completed(given, stream)
-    return whole, stream, equation.assemble(whole, stream.schema)
 
 
 def perturbed(program: Program) -> dino:
@@ -155,18 +146,6 @@ def test_the_teacher_predicts_and_f_ends_as_the_teacher() -> None:
     assert not torch.equal(out, program.f.features(batch["input"]))
     method.consolidate(program.f, stream, Clock(0))
     torch.testing.assert_close(program.f.features(batch["input"]), out)
-
-
-def probe(program: Program, stream: Any) -> float:
-    """Test accuracy of logistic regression on frozen, standardised features of 300 training examples."""
-    program.eval()
-    parts = []
-    for split, rows in (("train", 300), ("test", 359)):
-        batch = stream.sample(split, rows)
-        with torch.no_grad():
-            features = program.method.predict(program.f, batch, frozenset({"features"}), Clock(0))["features"]
-        parts += [features.numpy(), batch["target"].numpy()]
-    return float(make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(*parts[:2]).score(*parts[2:]))
 
 
 def trained(seed: int = 0, **method: Any) -> tuple[float, float, dict[str, float]]:

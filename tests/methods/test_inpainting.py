@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.methods.pretexts import CNN, arrays, assembled, loss_of, probed, recipe
+from tests.methods.pretexts import CNN, arrays, loss_of, probed, recipe
+from tests.methods.probing import assembled
 
 import thetastar
 from thetastar import equation

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
-from tests.methods.pretexts import CNN, arrays, assembled, loss_of, parts, probed, recipe
+from tests.methods.pretexts import CNN, arrays, loss_of, parts, probed, recipe
+from tests.methods.probing import assembled
 
 from thetastar import equation
 from thetastar.errors import UserError

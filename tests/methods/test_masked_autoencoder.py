@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.methods.pretexts import CNN, assembled, loss_of, probed, recipe
+from tests.methods.pretexts import CNN, loss_of, probed, recipe
+from tests.methods.probing import assembled
 from torch.utils.flop_counter import FlopCounterMode
 
 from thetastar import registry

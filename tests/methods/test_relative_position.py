@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.methods.pretexts import CNN, arrays, assembled, loss_of, parts, probed, recipe
+from tests.methods.pretexts import CNN, arrays, loss_of, parts, probed, recipe
+from tests.methods.probing import assembled
 
 from thetastar.errors import UserError
 from thetastar.functional.keys import seeded

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.methods.pretexts import arrays, assembled, loss_of, probed, recipe
+from tests.methods.pretexts import arrays, loss_of, probed, recipe
+from tests.methods.probing import assembled
 
 from thetastar import equation
 from thetastar.errors import UserError

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.methods.probing import assembled
 from tests.methods.representations import (
     PLAIN,
-    assembled,
     by_hand,
     encoded,
     first_batch,

@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from tests.methods.probing import assembled, probe
 from torch import nn
 
 from thetastar import equation
-from thetastar.defaults import completed, open_stream
 from thetastar.layers.frozen import scratch
 from thetastar.methods.swav import swav
 from thetastar.protocols import Aux, Clock, Program
@@ -38,12 +35,6 @@ def recipe(data: str = "bars", steps: int = 1, seed: int = 0, model: Any = TINY,
         engine={"evaluations": 0, **more},
         seed=seed,
     )
-
-
-def assembled(given: Recipe) -> tuple[Recipe, Any, Program]:
-    stream = open_stream(given.data)
-    whole = completed(given, stream)
-    return whole, stream, equation.assemble(whole, stream.schema)
 
 
 def method_of(program: Program) -> swav:
@@ -152,18 +143,6 @@ def test_the_queue_forgets_the_oldest_first_and_waits_until_it_is_full() -> None
     assert torch.equal(method.assigned(0, z, Clock(0, step=1, steps=2)), alone)  # 4 of 8 have been seen
     assert torch.equal(method.assigned(0, z, Clock(0, step=4, steps=10)), alone)  # too early in the run
     assert not torch.equal(method.assigned(0, z, Clock(0, step=5, steps=10)), alone)
-
-
-def probe(program: Program, stream: Any) -> float:
-    """Test accuracy of logistic regression on frozen, standardised features of 300 training examples."""
-    program.eval()
-    parts = []
-    for split, rows in (("train", 300), ("test", 359)):
-        batch = stream.sample(split, rows)
-        with torch.no_grad():
-            features = program.method.predict(program.f, batch, frozenset({"features"}), Clock(0))["features"]
-        parts += [features.numpy(), batch["target"].numpy()]
-    return float(make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(*parts[:2]).score(*parts[2:]))
 
 
 def gauges(program: Program, stream: Any) -> dict[str, float]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.methods.probing import assembled
 from tests.methods.representations import (
     PLAIN,
     Array,
-    assembled,
     by_hand,
     encoded,
     first_batch,
