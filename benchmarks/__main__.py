@@ -38,7 +38,17 @@ SPEED = {  # what is run when none is named, with the words of a rehearsal
     "architectures": "--models resnet50 --size 32 --batch 2 --steps 1 --repeats 1",
     "pretraining": "--tasks cifar10_cnn --batches 64 --steps 1 --repeats 1",
 }
-APART = ("soak", "precision", "tables", "tuning", "reduced", "few_labels", "cross_modal", "probes", "gpu")  # other questions
+APART = (
+    "soak",
+    "precision",
+    "tables",
+    "tuning",
+    "reduced",
+    "few_labels",
+    "cross_modal",
+    "probes",
+    "gpu",
+)  # other questions
 
 
 def about(name: str) -> str:
