@@ -29,6 +29,16 @@ def test_known_texts_come_back(unit: str) -> None:
         assert text.replace(" ", "") == line.lower().replace(" ", "") or UNKNOWN in ids
 
 
+@pytest.mark.parametrize("unit", ["word", "character", "bpe", "wordpiece"])
+def test_the_same_texts_make_the_same_tokeniser(unit: str) -> None:
+    """Also among words that are equally frequent, of which there are many here."""
+    random = np.random.default_rng(0)
+    letters = list("abcdefghijklmnop")
+    lines = [" ".join("".join(random.choice(letters, 6)) for _ in range(8)) for _ in range(60)] * 2
+    made = [Tokens.trained(lines, unit, 300).encode(lines) for _ in range(4)]  # type: ignore[arg-type]
+    assert all(one == made[0] for one in made)
+
+
 @pytest.mark.shows("S1")
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=30))

@@ -38,6 +38,7 @@ class Tokens:
         library = tokenizers()
         models, trainers, pre = library.models, library.trainers, library.pre_tokenizers
         options: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": list(SPECIAL), "show_progress": False}
+        normal = library.normalizers.Sequence([library.normalizers.NFKC(), library.normalizers.Lowercase()])
         split = pre.BertPreTokenizer()
         if unit == "bpe":
             made = library.Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
@@ -47,17 +48,24 @@ class Tokens:
         elif unit == "wordpiece":
             made = library.Tokenizer(models.WordPiece(unk_token=SPECIAL[UNKNOWN]))
             made.decoder = library.decoders.WordPiece()
-            trainer = trainers.WordPieceTrainer(**options)
+            # the trainer numbers what continues a word in the order of a hash table, unless it knows it beforehand
+            letters = sorted({letter for text in texts for letter in normal.normalize_str(text)})
+            continuing = [f"##{letter}" for letter in letters if not letter.isspace()]
+            trainer = trainers.WordPieceTrainer(**{**options, "special_tokens": [*SPECIAL, *continuing]})
         else:
             made = library.Tokenizer(models.WordLevel(unk_token=SPECIAL[UNKNOWN]))
             if unit == "character":
                 split = pre.Split(library.Regex("."), "isolated")
                 made.decoder = library.decoders.Fuse()
             trainer = trainers.WordLevelTrainer(min_frequency=1 if unit == "character" else 2, **options)
-        normal = library.normalizers
-        made.normalizer = normal.Sequence([normal.NFKC(), normal.Lowercase()])
-        made.pre_tokenizer = split
+        made.normalizer, made.pre_tokenizer = normal, split
         made.train_from_iterator(texts, trainer)
+        if unit == "wordpiece":  # anew, with none of them special
+            vocabulary_of = made.get_vocab(with_added_tokens=False)
+            pieces = library.Tokenizer(models.WordPiece(vocabulary_of, unk_token=SPECIAL[UNKNOWN]))
+            pieces.normalizer, pieces.pre_tokenizer, pieces.decoder = normal, split, made.decoder
+            pieces.add_special_tokens(list(SPECIAL))
+            made = pieces
         return cls(made)
 
     def __len__(self) -> int:
