@@ -183,7 +183,7 @@ def main(words: Sequence[str] | None = None) -> None:
                     {
                         "results": results,
                         "declared": {"zero_shot": ZERO_SHOT, "bound": BOUND},
-                        "provenance": provenance(),
+                        "provenance": {**provenance(), "command": "python -m benchmarks.cross_modal FOLDER"},
                     },
                     indent=1,
                 )

@@ -182,7 +182,7 @@ def one(name: str, options: argparse.Namespace) -> dict[str, Any]:
             "accuracy": columns[each].mean(1).tolist(),
             "mean": float(columns[each].mean()),
             "seconds": [Run.open(path).measures["facts"]["seconds"] for path in paths[each]],
-            "recipe": Run.open(paths[each][0]).recipe.to_yaml(),
+            "recipe": Run.open(paths[each][0]).recipe.to_yaml().replace(str(options.work.resolve()), "WORK"),
         }
         for each in names
     }

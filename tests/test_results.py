@@ -89,3 +89,21 @@ def test_a_reduced_recipe_was_tested_once_and_is_above_its_bar(name: str, measur
     assert found["measures"]["test"][measure] >= bar
     assert len(found["measures"]["facts"]["test_openings"]) == 1
     assert yaml.safe_load(found["recipe"])["budget"]["epochs"]
+
+
+def test_what_few_labels_are_worth_follows_from_the_recorded_runs() -> None:
+    """Differences to the twin by hand from the accuracies of each seed; verdicts by Holm's correction."""
+    found = json.loads((RESULTS / "few_labels.json").read_text())
+    for job in found["results"].values():
+        twin = job["cells"]["supervised"]["accuracy"]
+        ranked = sorted(job["methods"].values(), key=lambda entry: entry["p"])
+        highest = 0.0
+        for place, entry in enumerate(ranked):
+            highest = max(highest, min(1.0, (len(ranked) - place) * entry["p"]))
+            assert entry["p_holm"] == pytest.approx(highest)
+            decided = "wins" if entry["difference"] > 0 else "loses"
+            assert entry["verdict"] == (decided if highest <= 0.05 else "open")
+        for name, entry in job["methods"].items():
+            each = [a - b for a, b in zip(job["cells"][name]["accuracy"], twin, strict=True)]
+            assert entry["per_seed"] == pytest.approx(each)
+            assert entry["difference"] == pytest.approx(sum(each) / len(each))
